@@ -1,1 +1,9 @@
-//! x
+//! What turns a customer into a choice: pure code, shared by training and serving.
+//!
+//! No I/O, clock, randomness, async, AWS or learner lives here; time and seed are arguments. The modules stand in
+//! the order in which data passes through them.
+#![deny(missing_docs)]
+
+pub mod customer;
+pub mod event;
+pub mod units;
