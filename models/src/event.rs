@@ -114,6 +114,18 @@ pub struct Reference {
     pub event_id: String,
     /// Its `occurred_at`: the day on which the revision is booked.
     pub occurred_at: Timestamp,
+    /// Whether nothing is left of it afterwards; false for a part. A cancelled whole no longer counts as an order.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub whole: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// An event as it arrives, unchecked; becomes an [`Event`] by `try_from`.
@@ -262,6 +274,11 @@ impl TryFrom<EventDraft> for Event {
         check_range("value.amount_minor", draft.value.map(|value| value.amount_minor), MAX_AMOUNT_MINOR)?;
         if let Some(reference) = &draft.refers_to {
             check_id("refers_to.event_id", &reference.event_id)?;
+            if reference.occurred_at > occurred_at {
+                let message =
+                    format!("{} lies after the revision itself, {occurred_at}", reference.occurred_at);
+                return Err(EventFault::new("out_of_range", "refers_to.occurred_at", message));
+            }
         }
         check_attributes(&draft.attributes)?;
         Ok(Self {
@@ -300,6 +317,13 @@ impl Event {
             Some(reference) if self.event_type.is_revision() => reference.occurred_at,
             _ => self.occurred_at,
         }
+    }
+
+    /// Whether this cancels the whole of what it refers to; a refund gives money back for an order that stands.
+    #[must_use]
+    pub fn takes_back_whole(&self) -> bool {
+        self.event_type == EventType::OrderCancelled
+            && self.refers_to.as_ref().is_some_and(|order| order.whole)
     }
 
     /// The text of attribute `name`; numbers and flags have none.
