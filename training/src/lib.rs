@@ -1,1 +1,6 @@
-//! x
+//! Offline jobs: event logs and tables in, sealed artifacts and reports out.
+
+pub mod dataset;
+pub mod event_log;
+
+mod nearest;
