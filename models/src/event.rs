@@ -373,7 +373,7 @@ fn check_attributes(attributes: &BTreeMap<String, AttributeValue>) -> Result<(),
             return Err(EventFault::new("too_long", &path, message));
         }
         if let AttributeValue::Number(number) = value
-            && !(number.abs() <= MAX_ATTRIBUTE_NUMBER)
+            && (number.is_nan() || number.abs() > MAX_ATTRIBUTE_NUMBER)
         {
             let message =
                 format!("{number} lies outside -{MAX_ATTRIBUTE_NUMBER:e} ..= {MAX_ATTRIBUTE_NUMBER:e}");

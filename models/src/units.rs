@@ -232,6 +232,9 @@ pub struct Probability(f64);
 pub struct ProbabilityError(f64);
 
 impl Probability {
+    /// Certainty.
+    pub const ONE: Self = Self(1.0);
+
     /// A probability from a number in 0 ..= 1; NaN and all else is an error that names the value.
     pub fn new(value: f64) -> Result<Self, ProbabilityError> {
         if (0.0..=1.0).contains(&value) { Ok(Self(value)) } else { Err(ProbabilityError(value)) }

@@ -64,6 +64,12 @@ impl Daily {
         self.days.get(start..end).unwrap_or_default()
     }
 
+    /// How many remembered days up to `last` have something left.
+    #[must_use]
+    pub fn n_active_days(&self, last: Day) -> usize {
+        self.days.iter().filter(|total| total.day <= last && total.count > 0).count()
+    }
+
     /// The latest remembered day up to `last` on which something remains, net.
     #[must_use]
     pub fn last_active(&self, last: Day) -> Option<Day> {

@@ -1,0 +1,257 @@
+//! The project folder: what the business decides, as checked data.
+//!
+//! Four files, read through a closure (no file is opened here) and each hashed: `nextbest.toml` (name, currency,
+//! sources, labels), `features.toml`, `policy.toml`, `pricing.toml`. All faults of all files come back at once, each
+//! with file and line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::event::EventType;
+use crate::feature::spec::FeatureSpec;
+use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
+use crate::lifecycle::LifecycleRules;
+use crate::policy::Policy;
+use crate::units::{Currency, Seed};
+
+/// The files of a project folder, in reading order.
+pub const FILES: [&str; 4] = ["nextbest.toml", "features.toml", "policy.toml", "pricing.toml"];
+
+/// What a label says: whether one of the events happens within the horizon, or whether none does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelKind {
+    /// 1 when none happens: churn.
+    Absence,
+    /// 1 when one happens: conversion.
+    Presence,
+}
+
+/// One `[labels.NAME]`: the outcome a propensity model of that name predicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelRule {
+    /// Whether one or none of the events makes it 1.
+    pub kind: LabelKind,
+    /// The events; one that is taken back whole within the horizon does not count.
+    pub event: Vec<EventType>,
+    /// Days after the cut-off.
+    pub horizon_days: i32,
+}
+
+/// `[training]`: which cut-offs are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRules {
+    /// How many cut-offs, at least 3: to fit, to calibrate and choose, to test.
+    pub n_cutoffs: u32,
+    /// Days between two of them.
+    pub step_days: i32,
+    /// Of every random choice.
+    pub seed: Seed,
+}
+
+/// nextbest.toml.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Names artifacts and answers.
+    pub name: String,
+    /// Of every amount.
+    pub currency: Currency,
+    /// IANA name; of times in sources that carry none.
+    pub time_zone: String,
+    /// How late an event may arrive after the latest of its customer.
+    pub lateness_days: i32,
+    /// Who is still a customer.
+    pub activity: ActivityRule,
+    /// What is predicted, by name of the model.
+    pub labels: BTreeMap<String, LabelRule>,
+    /// Which cut-offs are made.
+    pub training: TrainingRules,
+    /// Where a customer stands.
+    pub lifecycle: LifecycleRules,
+    /// How files become events.
+    #[serde(default, rename = "source")]
+    pub sources: Vec<toml::Table>,
+}
+
+/// features.toml.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Features {
+    #[serde(default)]
+    feature: Vec<FeatureSpec>,
+}
+
+/// A checked project folder.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// nextbest.toml.
+    pub settings: Settings,
+    /// features.toml, compiled.
+    pub schema: Schema,
+    /// policy.toml.
+    pub policy: Policy,
+    /// SHA-256 in hex of each file.
+    pub sha256: BTreeMap<&'static str, String>,
+}
+
+/// A fault in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectFault {
+    /// Which file.
+    pub file: &'static str,
+    /// Line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for ProjectFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// All faults of a project folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectFaults(pub Vec<ProjectFault>);
+
+impl fmt::Display for ProjectFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ProjectFaults {}
+
+/// One file's text, and the faults found in it so far.
+struct Page {
+    file: &'static str,
+    text: String,
+}
+
+impl Page {
+    fn fault(&self, near: &str, message: impl fmt::Display) -> ProjectFault {
+        let line =
+            self.text.lines().position(|line| !near.is_empty() && line.contains(near)).map(|at| at + 1);
+        ProjectFault { file: self.file, line, message: message.to_string() }
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, faults: &mut Vec<ProjectFault>) -> Option<T> {
+        let error = match toml::from_str(&self.text) {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        let before = error.span().and_then(|span| self.text.get(..span.start));
+        let line = before.map(|before| before.matches('\n').count() + 1);
+        faults.push(ProjectFault { file: self.file, line, message: error.message().to_owned() });
+        None
+    }
+}
+
+impl Project {
+    /// Reads and checks the four files; `read` gives the text of a file by its name.
+    pub fn read(mut read: impl FnMut(&str) -> io::Result<String>) -> Result<Self, ProjectFaults> {
+        let mut faults = Vec::new();
+        let mut sha256 = BTreeMap::new();
+        let mut page = |file: &'static str, faults: &mut Vec<ProjectFault>| {
+            let text = read(file).unwrap_or_else(|error| {
+                faults.push(ProjectFault { file, line: None, message: error.to_string() });
+                String::new()
+            });
+            let digest = Sha256::digest(text.as_bytes());
+            sha256.insert(file, digest.iter().map(|byte| format!("{byte:02x}")).collect());
+            Page { file, text }
+        };
+        let pages = FILES.map(|file| page(file, &mut faults));
+        if !faults.is_empty() {
+            return Err(ProjectFaults(faults));
+        }
+        let [main, features, policy, _pricing] = &pages;
+        let settings: Option<Settings> = main.parse(&mut faults);
+        let specs: Option<Features> = features.parse(&mut faults);
+        let policy_file = policy.parse(&mut faults);
+        if let Some(settings) = &settings {
+            settings.check(main, &mut faults);
+        }
+        let schema = settings.as_ref().zip(specs).and_then(|(settings, specs)| {
+            let (currency, lateness_days) = (settings.currency, settings.lateness_days);
+            let schema = Schema::new(specs.feature, &settings.activity, currency, lateness_days);
+            let report = |errors: Vec<crate::feature::spec::SpecError>| {
+                faults.extend(
+                    errors.iter().map(|error| features.fault(&format!("\"{}\"", error.feature), error)),
+                );
+            };
+            schema.map_err(report).ok()
+        });
+        let policy = settings.as_ref().zip(policy_file).and_then(|(settings, file)| {
+            let report = |errors: Vec<(String, String)>| {
+                faults.extend(
+                    errors.iter().map(|(near, message)| policy.fault(&format!("\"{near}\""), message)),
+                );
+            };
+            Policy::new(file, &settings.labels).map_err(report).ok()
+        });
+        match (settings, schema, policy) {
+            (Some(settings), Some(schema), Some(policy)) if faults.is_empty() => {
+                Ok(Self { settings, schema, policy, sha256 })
+            }
+            _ => Err(ProjectFaults(faults)),
+        }
+    }
+
+    /// SHA-256 in hex over the hashes of all files: the identity of what the business decided.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(self.sha256.values().map(String::as_str).collect::<Vec<_>>().join("\n"));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Settings {
+    fn check(&self, page: &Page, faults: &mut Vec<ProjectFault>) {
+        let mut range = |near: &str, value: i64, low: i64, high: i64| {
+            if !(low..=high).contains(&value) {
+                faults.push(page.fault(near, format!("{near} = {value} lies outside {low} ..= {high}")));
+            }
+        };
+        range("lateness_days", self.lateness_days.into(), 0, 90);
+        range("window_days", self.activity.window_days.into(), 1, (MAX_WINDOW_DAYS / 2).into());
+        range("n_cutoffs", self.training.n_cutoffs.into(), 3, 100);
+        range("step_days", self.training.step_days.into(), 1, 365);
+        for label in self.labels.values() {
+            range("horizon_days", label.horizon_days.into(), 1, 365);
+        }
+        if self.name.is_empty()
+            || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        {
+            faults.push(page.fault("name", format!("name {:?} takes letters, digits, - and _", self.name)));
+        }
+        if let Some(message) = self.lifecycle.fault() {
+            faults.push(page.fault("[lifecycle]", message));
+        }
+        if self.activity.event.is_empty() {
+            faults.push(page.fault("[activity]", "event names no type: nobody would be a customer"));
+        }
+        for (name, label) in &self.labels {
+            if label.event.is_empty() {
+                faults.push(
+                    page.fault(
+                        &format!("[labels.{name}]"),
+                        "event names no type: nothing would be predicted",
+                    ),
+                );
+            }
+        }
+    }
+}
