@@ -1,0 +1,345 @@
+//! The sealed artifact (`.nba`): all models of one training run, opened in place.
+//!
+//! [`Artifact::from_bytes`] is the one door: it checks magic, version, length, SHA-256 over every byte, the feature
+//! schema, and the structure of every model (bounds, child order, finiteness). Past it nothing can fail: models are
+//! views into the bytes, scored without decoding. Reading the file is the caller's; writing goes through
+//! [`ArtifactBuilder`], also here, so that reader and writer share one layout.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::pricing::DemandModel;
+use crate::propensity::calibration::Calibration;
+use crate::propensity::{Bytes, ForestModel, LinearModel, PropensityModel, Scorer, ScorerSummary};
+
+mod builder;
+mod golden;
+mod layout;
+pub mod metadata;
+
+pub use builder::{ArtifactBuilder, PropensityParts, SealedScorer};
+pub use golden::GOLDEN_TOLERANCE;
+pub use layout::{FORMAT_VERSION, MAGIC, SectionKind};
+pub use metadata::{Metadata, ModelKind, ModelMetadata};
+
+/// Why bytes are no artifact for this project.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArtifactError {
+    /// Another kind of file.
+    #[error("not an artifact: the file does not start with the .nba signature")]
+    Magic,
+    /// Written by newer code.
+    #[error("artifact format {found}, this version reads 1 to {newest}")]
+    Version {
+        /// The file's.
+        found: u32,
+        /// The newest this code reads.
+        newest: u32,
+    },
+    /// Bytes are missing.
+    #[error("truncated: {found} bytes of {expected}")]
+    Truncated {
+        /// Bytes there should be.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// Bytes stand behind the end.
+    #[error("{found} bytes where the artifact ends after {expected}")]
+    Trailing {
+        /// Bytes there should be.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// Something was changed after sealing.
+    #[error("damaged: the SHA-256 of the content is {found}, sealed was {expected}")]
+    Digest {
+        /// As sealed, in hex.
+        expected: String,
+        /// Of what is there, in hex.
+        found: String,
+    },
+    /// The table of sections cannot be.
+    #[error("a table of {0} sections does not fit the file")]
+    Table(usize),
+    /// A section that is not what it should be.
+    #[error("section {section}: {message}")]
+    Section {
+        /// Its number.
+        section: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The metadata cannot be read.
+    #[error("metadata: {0}")]
+    Metadata(String),
+    /// Trained on other features.
+    #[error("the artifact was trained on feature schema {found}, the project has {expected}; train again")]
+    Schema {
+        /// The project's fingerprint.
+        expected: String,
+        /// The artifact's.
+        found: String,
+    },
+    /// A model whose parts are missing or wrong.
+    #[error("model {model:?}: {message}")]
+    Model {
+        /// Its name.
+        model: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// An open artifact: checked, immutable, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    bytes: Bytes,
+    sha256: String,
+    metadata: Arc<Metadata>,
+    propensities: Vec<(PropensityModel, golden::Golden)>,
+    demand: Option<DemandModel>,
+}
+
+impl Artifact {
+    /// Opens `bytes`, for the features of `expected_schema` (their fingerprint in hex) if one is given.
+    pub fn from_bytes(bytes: Vec<u8>, expected_schema: Option<&str>) -> Result<Self, ArtifactError> {
+        let (sections, sha256) = layout::open(&bytes)?;
+        let bytes = Arc::new(bytes);
+        let metadata = read_metadata(&bytes, &sections)?;
+        if let Some(expected) = expected_schema
+            && expected != metadata.schema_fingerprint
+        {
+            let found = metadata.schema_fingerprint.clone();
+            return Err(ArtifactError::Schema { expected: expected.to_owned(), found });
+        }
+        let door = Door { bytes: &bytes, sections: &sections, n_features: metadata.feature_names.len() };
+        let (mut propensities, mut demand) = (Vec::new(), None);
+        for model in &metadata.models {
+            match model.kind {
+                ModelKind::Propensity => propensities.push(door.propensity(model)?),
+                ModelKind::Demand => demand = Some(door.demand(model)?),
+            }
+        }
+        Ok(Self { metadata: Arc::new(metadata), bytes, sha256, propensities, demand })
+    }
+
+    /// SHA-256 of the content, in hex: the artifact's identity in answers and logs.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The features of a row, in order.
+    #[must_use]
+    pub fn feature_names(&self) -> &[String] {
+        &self.metadata.feature_names
+    }
+
+    /// The propensity model of label `name`.
+    #[must_use]
+    pub fn propensity(&self, name: &str) -> Option<&PropensityModel> {
+        self.propensities().find(|model| model.name() == name)
+    }
+
+    /// All propensity models, in the order they were sealed.
+    pub fn propensities(&self) -> impl Iterator<Item = &PropensityModel> {
+        self.propensities.iter().map(|(model, _)| model)
+    }
+
+    /// The demand model.
+    #[must_use]
+    pub const fn demand(&self) -> Option<&DemandModel> {
+        self.demand.as_ref()
+    }
+
+    /// The file, as it was read.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Scores the golden rows of every model and compares with what the learner gave.
+    pub fn check_golden(&self) -> Result<GoldenCheck, GoldenMismatch> {
+        let mut check = GoldenCheck { n_rows: 0, largest_difference: 0.0 };
+        for (model, golden) in &self.propensities {
+            for (row, (features, expected)) in golden.rows().into_iter().enumerate() {
+                let found = model.score(&features).get();
+                let difference = (found - expected).abs();
+                if !(difference <= GOLDEN_TOLERANCE) {
+                    return Err(GoldenMismatch { model: model.name().to_owned(), row, expected, found });
+                }
+                check.n_rows += 1;
+                check.largest_difference = check.largest_difference.max(difference);
+            }
+        }
+        Ok(check)
+    }
+
+    /// The golden rows of propensity model `name` with the scores its learner gave.
+    #[must_use]
+    pub fn golden_rows(&self, name: &str) -> Vec<(Vec<f64>, f64)> {
+        let model = self.propensities.iter().find(|(model, _)| model.name() == name);
+        model.map(|(_, golden)| golden.rows()).unwrap_or_default()
+    }
+
+    /// All there is to tell, for people and programs.
+    #[must_use]
+    pub fn inspect(&self) -> Inspection<'_> {
+        Inspection {
+            format_version: FORMAT_VERSION,
+            sha256: &self.sha256,
+            n_bytes: self.bytes.len(),
+            metadata: &self.metadata,
+            scorers: self
+                .propensities
+                .iter()
+                .map(|(model, golden)| ModelShape {
+                    model: model.name(),
+                    scorer: model.summary(),
+                    n_golden_rows: golden.rows().len(),
+                })
+                .collect(),
+            n_skus: self.demand.as_ref().map(DemandModel::n_skus),
+        }
+    }
+}
+
+/// What [`Artifact::check_golden`] found in order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GoldenCheck {
+    /// Rows compared, over all models.
+    pub n_rows: usize,
+    /// The largest difference between an expected and a computed probability.
+    pub largest_difference: f64,
+}
+
+/// A golden row that does not score as the learner scored it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("model {model:?} gives golden row {row} {found}, its learner gave {expected}")]
+pub struct GoldenMismatch {
+    /// The model.
+    pub model: String,
+    /// The row, from 0.
+    pub row: usize,
+    /// The learner's probability.
+    pub expected: f64,
+    /// The artifact's.
+    pub found: f64,
+}
+
+/// A propensity model's shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelShape<'a> {
+    /// Its name.
+    pub model: &'a str,
+    /// Scorer, calibration and size.
+    #[serde(flatten)]
+    pub scorer: ScorerSummary,
+    /// Golden rows that travel with it.
+    pub n_golden_rows: usize,
+}
+
+/// What `nextbest inspect` shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection<'a> {
+    /// The newest format this code writes.
+    pub format_version: u32,
+    /// Identity.
+    pub sha256: &'a str,
+    /// Size of the file.
+    pub n_bytes: usize,
+    /// What it says of itself.
+    pub metadata: &'a Metadata,
+    /// The shapes of its propensity models.
+    pub scorers: Vec<ModelShape<'a>>,
+    /// SKUs of the demand model.
+    pub n_skus: Option<usize>,
+}
+
+fn read_metadata(bytes: &Bytes, sections: &[layout::Section]) -> Result<Metadata, ArtifactError> {
+    let first = sections.first().filter(|section| section.kind == SectionKind::Metadata as u32);
+    let json = first.and_then(|section| bytes.get(section.range.clone()));
+    let json = json.ok_or_else(|| ArtifactError::Metadata("section 0 is none".to_owned()))?;
+    serde_json::from_slice(json).map_err(|error| ArtifactError::Metadata(error.to_string()))
+}
+
+/// What is needed to open a model's sections.
+struct Door<'a> {
+    bytes: &'a Bytes,
+    sections: &'a [layout::Section],
+    n_features: usize,
+}
+
+impl Door<'_> {
+    fn fault(model: &ModelMetadata, message: impl ToString) -> ArtifactError {
+        ArtifactError::Model { model: model.name.clone(), message: message.to_string() }
+    }
+
+    fn section(&self, model: &ModelMetadata, role: &str) -> Result<&layout::Section, ArtifactError> {
+        let number = model.sections.get(role);
+        let number = number.ok_or_else(|| Self::fault(model, format!("has no {role} section")))?;
+        self.sections
+            .get(*number as usize)
+            .ok_or_else(|| Self::fault(model, format!("its {role} section {number} is not there")))
+    }
+
+    fn expect(
+        &self,
+        model: &ModelMetadata,
+        role: &str,
+        kind: SectionKind,
+    ) -> Result<std::ops::Range<usize>, ArtifactError> {
+        let section = self.section(model, role)?;
+        if section.kind == kind as u32 {
+            return Ok(section.range.clone());
+        }
+        Err(Self::fault(model, format!("its {role} section is of kind {}, not {kind:?}", section.kind)))
+    }
+
+    fn linear(&self, model: &ModelMetadata, role: &str) -> Result<LinearModel, ArtifactError> {
+        let range = self.expect(model, role, SectionKind::Linear)?;
+        LinearModel::open(self.bytes.clone(), range, self.n_features).map_err(|e| Self::fault(model, e))
+    }
+
+    fn propensity(&self, model: &ModelMetadata) -> Result<(PropensityModel, golden::Golden), ArtifactError> {
+        let scorer = self.section(model, "scorer")?;
+        let scorer = match scorer.kind {
+            kind if kind == SectionKind::Linear as u32 => Scorer::Linear(self.linear(model, "scorer")?),
+            kind if kind == SectionKind::Forest as u32 => {
+                let forest = ForestModel::open(self.bytes.clone(), scorer.range.clone(), self.n_features);
+                Scorer::Forest(forest.map_err(|e| Self::fault(model, e))?)
+            }
+            kind => {
+                return Err(Self::fault(model, format!("its scorer is of the unknown section kind {kind}")));
+            }
+        };
+        let has_companion = model.sections.contains_key("companion");
+        let companion = has_companion.then(|| self.linear(model, "companion")).transpose()?;
+        let range = self.expect(model, "calibration", SectionKind::Calibration)?;
+        let calibration = builder::numbers(self.bytes.get(range).unwrap_or(&[]));
+        let calibration =
+            calibration.ok_or_else(|| Self::fault(model, "its calibration is not whole numbers"))?;
+        let calibration = Calibration::from_numbers(&calibration).map_err(|e| Self::fault(model, e))?;
+        let range = self.expect(model, "golden", SectionKind::Golden)?;
+        let golden = golden::Golden::open(self.bytes.clone(), range, self.n_features);
+        let golden = golden.map_err(|message| Self::fault(model, message))?;
+        Ok((PropensityModel::new(Arc::new(model.clone()), scorer, companion, calibration), golden))
+    }
+
+    fn demand(&self, model: &ModelMetadata) -> Result<DemandModel, ArtifactError> {
+        let range = self.expect(model, "demand", SectionKind::Demand)?;
+        DemandModel::open(self.bytes.clone(), range).map_err(|e| Self::fault(model, e))
+    }
+}
+
+#[cfg(test)]
+mod tests;

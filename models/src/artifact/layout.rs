@@ -1,0 +1,160 @@
+//! The bytes of an artifact: header, table of sections, sections. Little-endian throughout.
+//!
+//! ```text
+//!   0  magic, 8 bytes: 89 'N' 'B' 'A' 0d 0a 1a 0a (text-mode copying and truncation show at once)
+//!   8  format version, u32          12  number of sections, u32
+//!  16  length of the file, u64      24  zero, u64
+//!  32  SHA-256 of all bytes but these 32
+//!  64  the table: per section kind u32, zero u32, offset u64, length u64
+//!   .  the sections, each starting at a multiple of 8, gaps zero
+//! ```
+//! Section 0 is the metadata (JSON). The digest covers every byte but itself, and a changed digest does not match:
+//! any flipped bit is found. Nothing here knows what a section means.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::ArtifactError;
+
+/// The first eight bytes.
+pub const MAGIC: [u8; 8] = [0x89, b'N', b'B', b'A', 0x0d, 0x0a, 0x1a, 0x0a];
+/// The version this code writes; it reads every version from 1 to this one.
+pub const FORMAT_VERSION: u32 = 1;
+/// Most sections of one file.
+const MAX_SECTIONS: usize = 4096;
+
+/// What a section holds. A new kind of model is a new number; numbers are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SectionKind {
+    /// [`super::metadata::Metadata`] as JSON.
+    Metadata = 1,
+    /// A linear model.
+    Linear = 2,
+    /// A forest.
+    Forest = 3,
+    /// A calibration's numbers.
+    Calibration = 4,
+    /// Rows with their expected scores.
+    Golden = 5,
+    /// A demand model.
+    Demand = 6,
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Header {
+    magic: [u8; 8],
+    format_version: U32,
+    n_sections: U32,
+    length: U64,
+    zero: U64,
+    sha256: [u8; 32],
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Entry {
+    kind: U32,
+    zero: U32,
+    offset: U64,
+    length: U64,
+}
+
+const DIGEST: Range<usize> = 32..64;
+
+/// A section's kind (as a number: it may be of a kind this version does not know) and place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) kind: u32,
+    pub(super) range: Range<usize>,
+}
+
+/// Checks magic, version, length, digest and table of `bytes`: the sections, and the digest in hex.
+pub(super) fn open(bytes: &[u8]) -> Result<(Vec<Section>, String), ArtifactError> {
+    let n = bytes.len();
+    if !bytes.starts_with(&MAGIC[..n.min(MAGIC.len())]) || n == 0 {
+        return Err(ArtifactError::Magic);
+    }
+    let Ok((header, rest)) = Header::ref_from_prefix(bytes) else {
+        return Err(ArtifactError::Truncated { expected: size_of::<Header>() as u64, found: n as u64 });
+    };
+    let version = header.format_version.get();
+    if version > FORMAT_VERSION || version == 0 {
+        return Err(ArtifactError::Version { found: version, newest: FORMAT_VERSION });
+    }
+    if header.length.get() != n as u64 {
+        let (expected, found) = (header.length.get(), n as u64);
+        return Err(if expected > found {
+            ArtifactError::Truncated { expected, found }
+        } else {
+            ArtifactError::Trailing { expected, found }
+        });
+    }
+    let digest = digest(bytes);
+    if digest != header.sha256 {
+        return Err(ArtifactError::Digest { expected: hex(&header.sha256), found: hex(&digest) });
+    }
+    let n_sections = header.n_sections.get() as usize;
+    let Ok((entries, _)) = <[Entry]>::ref_from_prefix_with_elems(rest, n_sections.min(MAX_SECTIONS + 1))
+    else {
+        return Err(ArtifactError::Table(n_sections));
+    };
+    if n_sections == 0 || n_sections > MAX_SECTIONS {
+        return Err(ArtifactError::Table(n_sections));
+    }
+    let sections = entries.iter().enumerate().map(|(at, entry)| {
+        let start = usize::try_from(entry.offset.get()).ok();
+        let end = start.and_then(|start| start.checked_add(usize::try_from(entry.length.get()).ok()?));
+        match (start, end) {
+            (Some(start), Some(end)) if end <= n => Ok(Section { kind: entry.kind.get(), range: start..end }),
+            _ => Err(ArtifactError::Section { section: at, message: "lies outside the file".to_owned() }),
+        }
+    });
+    Ok((sections.collect::<Result<_, _>>()?, hex(&digest)))
+}
+
+/// The file of `sections`, the first being the metadata.
+pub(super) fn seal(sections: &[(SectionKind, Vec<u8>)]) -> Vec<u8> {
+    let table = size_of::<Header>() + sections.len() * size_of::<Entry>();
+    let (mut entries, mut body) = (Vec::new(), Vec::new());
+    for (kind, content) in sections {
+        let offset = table + body.len();
+        entries.push(Entry {
+            kind: U32::new(*kind as u32),
+            zero: U32::new(0),
+            offset: U64::new(offset as u64),
+            length: U64::new(content.len() as u64),
+        });
+        body.extend_from_slice(content);
+        body.resize(body.len().next_multiple_of(8), 0);
+    }
+    let header = Header {
+        magic: MAGIC,
+        format_version: U32::new(FORMAT_VERSION),
+        n_sections: U32::new(u32::try_from(sections.len()).unwrap_or(u32::MAX)),
+        length: U64::new((table + body.len()) as u64),
+        zero: U64::new(0),
+        sha256: [0; 32],
+    };
+    let mut bytes = header.as_bytes().to_vec();
+    entries.iter().for_each(|entry| bytes.extend_from_slice(entry.as_bytes()));
+    bytes.extend(body);
+    let digest = digest(&bytes);
+    bytes[DIGEST].copy_from_slice(&digest);
+    bytes
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(bytes.get(..DIGEST.start).unwrap_or(&[]));
+    hasher.update(bytes.get(DIGEST.end..).unwrap_or(&[]));
+    hasher.finalize().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
