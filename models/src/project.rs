@@ -4,6 +4,8 @@
 //! sources, labels), `features.toml`, `policy.toml`, `pricing.toml`. All faults of all files come back at once, each
 //! with file and line.
 
+pub mod source;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -17,6 +19,7 @@ use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
 use crate::lifecycle::LifecycleRules;
 use crate::policy::Policy;
 use crate::units::{Currency, Seed};
+use source::Source;
 
 /// The files of a project folder, in reading order.
 pub const FILES: [&str; 4] = ["nextbest.toml", "features.toml", "policy.toml", "pricing.toml"];
@@ -55,6 +58,28 @@ pub struct TrainingRules {
     pub seed: Seed,
 }
 
+/// A shop to simulate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulated {
+    /// How many customers.
+    pub customers: u32,
+    /// How many days.
+    pub days: u32,
+    /// Of every draw.
+    pub seed: Seed,
+}
+
+/// `[demo]`: where `nextbest demo` takes its data from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DemoRules {
+    /// A simulated shop.
+    pub simulate: Option<Simulated>,
+    /// Files below the folder that `NEXTBEST_DATA` names.
+    pub files: Vec<String>,
+}
+
 /// nextbest.toml.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,9 +100,12 @@ pub struct Settings {
     pub training: TrainingRules,
     /// Where a customer stands.
     pub lifecycle: LifecycleRules,
+    /// Where the demonstration's data comes from.
+    #[serde(default)]
+    pub demo: DemoRules,
     /// How files become events.
     #[serde(default, rename = "source")]
-    pub sources: Vec<toml::Table>,
+    pub sources: Vec<Source>,
 }
 
 /// features.toml.
@@ -219,6 +247,17 @@ impl Project {
 }
 
 impl Settings {
+    /// Reads and checks the text of nextbest.toml alone, for what needs no more of a project: `import`.
+    pub fn parse(text: &str) -> Result<Self, ProjectFaults> {
+        let page = Page { file: FILES[0], text: text.to_owned() };
+        let mut faults = Vec::new();
+        let settings: Option<Self> = page.parse(&mut faults);
+        if let Some(settings) = &settings {
+            settings.check(&page, &mut faults);
+        }
+        settings.filter(|_| faults.is_empty()).ok_or(ProjectFaults(faults))
+    }
+
     fn check(&self, page: &Page, faults: &mut Vec<ProjectFault>) {
         let mut range = |near: &str, value: i64, low: i64, high: i64| {
             if !(low..=high).contains(&value) {
@@ -236,6 +275,13 @@ impl Settings {
             || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
         {
             faults.push(page.fault("name", format!("name {:?} takes letters, digits, - and _", self.name)));
+        }
+        for (at, source) in self.sources.iter().enumerate() {
+            faults.extend(source.faults().iter().map(|fault| page.fault(&fault.near, fault)));
+            if self.sources.iter().take(at).any(|other| other.name == source.name) {
+                let near = format!("\"{}\"", source.name);
+                faults.push(page.fault(&near, format!("two sources are named {:?}", source.name)));
+            }
         }
         if let Some(message) = self.lifecycle.fault() {
             faults.push(page.fault("[lifecycle]", message));

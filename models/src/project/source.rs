@@ -334,9 +334,9 @@ impl Source {
     #[must_use]
     pub fn columns(&self) -> Vec<(String, &str)> {
         let cells = self.cells();
-        let of_cells = cells
-            .into_iter()
-            .flat_map(|(member, cell)| cell.columns.iter().map(move |column| (member.clone(), column.as_str())));
+        let of_cells = cells.into_iter().flat_map(|(member, cell)| {
+            cell.columns.iter().map(move |column| (member.clone(), column.as_str()))
+        });
         let of_tests = self.tests().into_iter().map(|(rule, test)| (rule.to_owned(), test.column.as_str()));
         of_cells.chain(of_tests).collect()
     }
@@ -352,7 +352,8 @@ impl Source {
             faults.add(&self.name, "files names no pattern, so no file can be taken");
         }
         if ![',', '.'].contains(&self.decimal_mark) {
-            faults.add("decimal_mark", format!("decimal_mark {:?} is neither '.' nor ','", self.decimal_mark));
+            faults
+                .add("decimal_mark", format!("decimal_mark {:?} is neither '.' nor ','", self.decimal_mark));
         }
         if !self.delimiter.is_ascii() || self.delimiter == '"' || self.delimiter == '\n' {
             faults.add("delimiter", format!("delimiter {:?} is no single ASCII character", self.delimiter));
@@ -400,16 +401,23 @@ impl Source {
         }
         if let Some(rule) = &self.cancellation {
             if !rule.event_type.is_revision() {
-                let message = format!("cancellation: type {} is not order_cancelled or refunded", rule.event_type);
+                let message =
+                    format!("cancellation: type {} is not order_cancelled or refunded", rule.event_type);
                 faults.add("cancellation", message);
             }
             if self.sku.is_none() || self.quantity.is_none() {
-                faults.add("cancellation", "cancellation: rows are matched by sku and quantity, which are not given");
+                faults.add(
+                    "cancellation",
+                    "cancellation: rows are matched by sku and quantity, which are not given",
+                );
             }
         }
         for (at, rule) in self.set_aside.iter().enumerate() {
             if !is_name(&rule.name) {
-                faults.add(&rule.name, format!("set_aside: name {:?} takes letters, digits, _ and -", rule.name));
+                faults.add(
+                    &rule.name,
+                    format!("set_aside: name {:?} takes letters, digits, _ and -", rule.name),
+                );
             }
             if self.set_aside.iter().take(at).any(|other| other.name == rule.name) {
                 faults.add(&rule.name, format!("set_aside: two rules are named {:?}", rule.name));
@@ -435,7 +443,9 @@ impl Faults<'_> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    !name.is_empty()
+        && name.len() <= 64
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn comma() -> char {
@@ -546,7 +556,11 @@ impl<'de> Deserialize<'de> for Bound {
 
             fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Bound, E> {
                 // Display gives the shortest decimal that reads back, never an exponent.
-                if number.is_finite() { Ok(Bound(number.to_string())) } else { Err(E::custom("no finite number")) }
+                if number.is_finite() {
+                    Ok(Bound(number.to_string()))
+                } else {
+                    Err(E::custom("no finite number"))
+                }
             }
         }
         deserializer.deserialize_any(BoundVisitor)
