@@ -1,0 +1,45 @@
+//! `nextbest check`: whether a project folder is right.
+
+use std::path::PathBuf;
+
+use crate::exit::Outcome;
+use crate::folder::Folder;
+
+/// What `nextbest check` takes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  nextbest check examples/shop")]
+pub struct Args {
+    /// The project folder.
+    dir: PathBuf,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks the folder; faults are a wrong call.
+#[expect(clippy::print_stdout, reason = "the answer of the command")]
+pub fn run(args: &Args) -> Outcome {
+    let folder = Folder::open(&args.dir)?;
+    let project = &folder.project;
+    if args.json {
+        let answer = serde_json::json!({
+            "name": project.settings.name,
+            "features": project.schema.names(),
+            "schema_sha256": project.schema.fingerprint(),
+            "actions": project.policy.actions().iter().map(|action| &action.id).collect::<Vec<_>>(),
+            "labels": project.settings.labels.keys().collect::<Vec<_>>(),
+            "sha256": project.sha256,
+        });
+        println!("{answer:#}");
+    } else {
+        println!(
+            "{}: {} features, {} actions, {} labels; project {}",
+            project.settings.name,
+            project.schema.n_features(),
+            project.policy.actions().len(),
+            project.settings.labels.len(),
+            project.fingerprint().get(..12).unwrap_or_default(),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! How a subcommand ends: fine, the work failed, or the call was wrong.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a subcommand did not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The work failed: exit code 1.
+    Work(anyhow::Error),
+    /// The call was wrong (an option, a folder, a project file): exit code 2.
+    Call(String),
+}
+
+/// How a subcommand ends.
+pub type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// The call was wrong, for this reason.
+    pub fn call(reason: impl Display) -> Self {
+        Self::Call(reason.to_string())
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+/// Prints a failure to standard error and gives the exit code.
+#[expect(clippy::print_stderr, reason = "the one place where a failure is told to a person")]
+pub fn code(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Work(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Call(reason)) => {
+            eprintln!("error: {reason}");
+            ExitCode::from(2)
+        }
+    }
+}
