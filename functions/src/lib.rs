@@ -1,1 +1,26 @@
-//! x
+//! Online: one thin Lambda binary per function, their handlers, and the DynamoDB store.
+//!
+//! A request passes the [`door`], is parsed, loads from the [`store`], lets `nextbest_models` decide, saves and
+//! answers. No learner is ever linked here; time, randomness and the environment are read in one room each
+//! ([`clock`], [`config`]).
+
+pub mod config;
+pub mod clock;
+pub mod keys;
+pub mod route;
+pub mod auth;
+pub mod problem;
+pub mod request;
+pub mod store;
+pub mod app;
+pub mod idempotency;
+pub mod door;
+pub mod health;
+pub mod events;
+pub mod decisions;
+pub mod prices;
+pub mod at_risk;
+pub mod scores;
+pub mod local;
+pub mod snapshot;
+pub mod lambda;

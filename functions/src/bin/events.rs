@@ -1,0 +1,11 @@
+//! The `events` function on AWS Lambda: takes in customer events.
+//!
+//! Everything is opened while the process starts; requests arrive as API Gateway HTTP API events (payload 2.0) and
+//! run through the same router as `nextbest serve`. Configuration: `nextbest_functions::config`.
+
+use nextbest_functions::{events, lambda};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    lambda::run(events::routes).await
+}

@@ -1,0 +1,11 @@
+//! The `next-best-action` function on AWS Lambda: chooses what to offer a customer next.
+//!
+//! Everything is opened while the process starts; requests arrive as API Gateway HTTP API events (payload 2.0) and
+//! run through the same router as `nextbest serve`. Configuration: `nextbest_functions::config`.
+
+use nextbest_functions::{decisions, lambda};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    lambda::run(decisions::routes).await
+}

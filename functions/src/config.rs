@@ -1,0 +1,128 @@
+//! Where the functions run: one struct, read once from the environment when a process starts.
+//!
+//! What the business decides is not here but in the project folder. A wrong value fails the start with its name,
+//! its text and what is allowed; nothing reads the environment later. Secrets stay hashed: an API key is only ever
+//! known by its SHA-256.
+
+use std::path::{Path, PathBuf};
+
+use crate::auth::AuthMode;
+use crate::keys::{Keys, KeysError};
+
+/// The environment variables that are read, with what they mean; the template and the README derive from this list.
+pub const VARIABLES: &[(&str, &str)] = &[
+    (
+        PROJECT,
+        "folder with the four toml files and artifacts/; default $LAMBDA_TASK_ROOT/project, else ./project",
+    ),
+    (ARTIFACT, "an artifact file to use instead of the one artifacts/CURRENT names"),
+    (TABLE, "DynamoDB table; default nextbest"),
+    (AUTH, "who may call: api-key (default), jwt or iam"),
+    (API_KEYS, "role:sha256hex,role:sha256hex,... ; needed for api-key"),
+];
+
+const PROJECT: &str = "NEXTBEST_PROJECT";
+const ARTIFACT: &str = "NEXTBEST_ARTIFACT";
+const TABLE: &str = "NEXTBEST_TABLE";
+const AUTH: &str = "NEXTBEST_AUTH";
+const API_KEYS: &str = "NEXTBEST_API_KEYS";
+const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
+
+/// Where a process runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The project folder.
+    pub project: PathBuf,
+    /// The artifact to use instead of the project's current one.
+    pub artifact: Option<PathBuf>,
+    /// The DynamoDB table.
+    pub table: String,
+    /// How callers are known.
+    pub auth: AuthMode,
+    /// The hashed API keys; empty unless `auth` is [`AuthMode::ApiKey`].
+    pub keys: Keys,
+}
+
+/// Why the environment is no [`Config`].
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// An unknown way of knowing callers.
+    #[error("{AUTH} is {0:?}; it must be api-key, jwt or iam")]
+    Auth(String),
+    /// No keys although callers are known by key.
+    #[error("{API_KEYS} is not set; with {AUTH}=api-key nobody could call")]
+    NoKeys,
+    /// A malformed list of keys.
+    #[error("{API_KEYS}: {0}")]
+    Keys(#[from] KeysError),
+    /// A table name DynamoDB would refuse.
+    #[error("{TABLE} is {0:?}; a table name takes 3 to 255 letters, digits, '_', '-' and '.'")]
+    Table(String),
+}
+
+impl Config {
+    /// Reads the process environment.
+    #[expect(clippy::disallowed_methods, reason = "configuration is the room where the environment is read")]
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Reads the variables through `lookup`.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let task_root = || lookup(TASK_ROOT).map(|root| Path::new(&root).join("project"));
+        let project = lookup(PROJECT).map(PathBuf::from).or_else(task_root);
+        let auth = match lookup(AUTH).as_deref() {
+            None | Some("api-key") => AuthMode::ApiKey,
+            Some("jwt") => AuthMode::Jwt,
+            Some("iam") => AuthMode::Iam,
+            Some(other) => return Err(ConfigError::Auth(other.to_owned())),
+        };
+        let keys = match (auth, lookup(API_KEYS)) {
+            (AuthMode::ApiKey, None) => return Err(ConfigError::NoKeys),
+            (AuthMode::ApiKey, Some(list)) => list.parse()?,
+            _ => Keys::default(),
+        };
+        Ok(Self {
+            project: project.unwrap_or_else(|| PathBuf::from("project")),
+            artifact: lookup(ARTIFACT).map(PathBuf::from),
+            table: checked_table(lookup(TABLE).unwrap_or_else(|| "nextbest".to_owned()))?,
+            auth,
+            keys,
+        })
+    }
+}
+
+fn checked_table(name: String) -> Result<String, ConfigError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if (3..=255).contains(&name.len()) && name.chars().all(allowed) {
+        Ok(name)
+    } else {
+        Err(ConfigError::Table(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn defaults_stand_where_nothing_is_set() {
+        let config = read(&[(AUTH, "iam"), (TASK_ROOT, "/var/task")]).unwrap();
+        assert_eq!(config.project, Path::new("/var/task/project"));
+        assert_eq!((config.table.as_str(), config.auth), ("nextbest", AuthMode::Iam));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_is_allowed() {
+        assert!(read(&[]).unwrap_err().to_string().contains("NEXTBEST_API_KEYS is not set"));
+        let auth = read(&[(AUTH, "none")]).unwrap_err().to_string();
+        assert_eq!(auth, "NEXTBEST_AUTH is \"none\"; it must be api-key, jwt or iam");
+        assert!(read(&[(AUTH, "jwt"), (TABLE, "a/b")]).unwrap_err().to_string().contains("\"a/b\""));
+        let keys = read(&[(API_KEYS, "boss:00")]).unwrap_err().to_string();
+        assert!(keys.contains("boss") && keys.contains("checkout, crm, retention, admin"), "{keys}");
+    }
+}

@@ -1,0 +1,9 @@
+//! `events`: takes events in.
+use axum::Router;
+
+use crate::app::App;
+
+/// POST /v1/events.
+pub fn routes() -> Router<App> {
+    Router::new()
+}

@@ -1,0 +1,156 @@
+//! Refusals as RFC 9457 problem documents.
+//!
+//! Every answer that is not a success is a [`Problem`]: a stable code for programs, a sentence with value, bound and
+//! place for people. What went wrong inside (the store's message, a panic) is logged and never returned.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::clock::NoEntropy;
+use crate::store::StoreError;
+
+/// The media type of a problem document.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A stable name for programs.
+    pub code: &'static str,
+    /// What is wrong, with value and bound.
+    pub detail: String,
+    /// Where in the request, as a JSON path.
+    pub path: Option<String>,
+    retry_after_seconds: Option<u32>,
+    allow: Option<String>,
+}
+
+/// A problem as RFC 9457 has it on the wire, with two members of our own: `code` and `path`.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+}
+
+impl Problem {
+    /// A problem of `code` answered with `status`.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), path: None, retry_after_seconds: None, allow: None }
+    }
+
+    /// The same problem, found at `path` of the request.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// The same problem, which may be over after `seconds`.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The same problem, naming the methods that are allowed.
+    #[must_use]
+    pub fn allow(mut self, methods: String) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// 404: no such thing.
+    #[must_use]
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 422: well-formed, but the value at `path` is not allowed.
+    #[must_use]
+    pub fn invalid(path: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail).at(path)
+    }
+
+    /// 500: our fault; `cause` is logged, not told.
+    #[must_use]
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed on our side; it is logged")
+    }
+
+    /// 503: no model is loaded, so there is no number to give.
+    #[must_use]
+    pub fn no_model() -> Self {
+        let detail = "no trained artifact is in use; run nextbest train";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", detail).retry_after(60)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        match error {
+            StoreError::Unreachable { .. } | StoreError::NoTable { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store_unreachable",
+                "the store does not answer; nothing of this request is lost, send it again",
+            )
+            .retry_after(1),
+            StoreError::Throttled { .. } | StoreError::Contended { .. } | StoreError::Unprocessed { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_busy", "the store is busy; send it again")
+                    .retry_after(1)
+            }
+            StoreError::TooLarge { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "item_too_large", error.to_string())
+            }
+            StoreError::State { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stale_state",
+                "the stored state was folded for other features; the operator has to load the events again",
+            )
+            .retry_after(600),
+            StoreError::Corrupt { .. } | StoreError::Refused { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<NoEntropy> for Problem {
+    fn from(error: NoEntropy) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = Document {
+            r#type: format!("urn:nextbest:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Problem"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            path: self.path.as_deref(),
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(Ok(methods)) = self.allow.map(|methods| HeaderValue::from_str(&methods)) {
+            headers.insert(header::ALLOW, methods);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nextbest\""));
+        }
+        response
+    }
+}

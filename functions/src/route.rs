@@ -1,0 +1,148 @@
+//! Every endpoint, once: which function answers it and who may call it.
+//!
+//! The routers, the role check, the API description, the template and the tests derive from [`ROUTES`]; an endpoint
+//! that is mounted but not listed here is closed to everyone.
+
+use std::fmt;
+
+use crate::keys::Role;
+
+/// A function that is deployed on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// Takes events in.
+    Events,
+    /// Chooses the next best action.
+    NextBestAction,
+    /// Quotes prices.
+    Price,
+    /// Lists customers at risk.
+    AtRisk,
+    /// Scores one customer.
+    Score,
+}
+
+impl Function {
+    /// Every function with an HTTP interface.
+    pub const ALL: &'static [Self] =
+        &[Self::Events, Self::NextBestAction, Self::Price, Self::AtRisk, Self::Score];
+
+    /// Its name: of the binary, the package and the function in the template.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::NextBestAction => "next-best-action",
+            Self::Price => "price",
+            Self::AtRisk => "at-risk",
+            Self::Score => "score",
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone: health and the API description.
+    Public,
+    /// These roles, and [`Role::Admin`] always.
+    Roles(&'static [Role]),
+}
+
+impl Access {
+    /// Whether `role` may call.
+    #[must_use]
+    pub fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Public => true,
+            Self::Roles(roles) => role == Role::Admin || roles.contains(&role),
+        }
+    }
+}
+
+/// One endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with `{id}` for a parameter.
+    pub path: &'static str,
+    /// Who may call.
+    pub access: Access,
+    /// The function that answers; none where every function does.
+    pub function: Option<Function>,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    function: Function,
+    roles: &'static [Role],
+    summary: &'static str,
+) -> Route {
+    Route { method, path, access: Access::Roles(roles), function: Some(function), summary }
+}
+
+const fn public(path: &'static str, summary: &'static str) -> Route {
+    Route { method: "GET", path, access: Access::Public, function: None, summary }
+}
+
+/// Every endpoint of the product.
+pub const ROUTES: &[Route] = &[
+    route(
+        "POST",
+        "/v1/events",
+        Function::Events,
+        &[Role::Checkout, Role::Crm],
+        "Takes in up to 500 events and answers each.",
+    ),
+    route(
+        "POST",
+        "/v1/decisions/next-best-action",
+        Function::NextBestAction,
+        &[Role::Crm],
+        "Chooses what to offer one customer next.",
+    ),
+    route(
+        "GET",
+        "/v1/decisions/{id}",
+        Function::NextBestAction,
+        &[Role::Crm],
+        "Shows a logged decision and its outcomes.",
+    ),
+    route("POST", "/v1/prices/quote", Function::Price, &[Role::Checkout], "Quotes prices for a basket."),
+    route("GET", "/v1/prices/quotes/{id}", Function::Price, &[Role::Checkout], "Shows a quote."),
+    route(
+        "GET",
+        "/v1/at-risk",
+        Function::AtRisk,
+        &[Role::Retention],
+        "Lists customers at risk, a page at a time.",
+    ),
+    route("POST", "/v1/scores", Function::Score, &[Role::Crm], "Scores the propensities of one customer."),
+    public("/healthz", "Whether the process lives."),
+    public("/readyz", "Whether project, model and store are there."),
+    public("/v1/openapi.json", "This interface, described."),
+];
+
+/// The endpoint of `method` and matched `path`; HEAD is GET without a body.
+#[must_use]
+pub fn find(method: &str, path: &str) -> Option<&'static Route> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    ROUTES.iter().find(|route| route.method == method && route.path == path)
+}
+
+/// The methods `path` knows, as an `Allow` header.
+#[must_use]
+pub fn allowed_methods(path: &str) -> String {
+    let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method);
+    methods.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,98 @@
+//! The store: one DynamoDB table, reached only through the AWS SDK.
+//!
+//! On one machine the endpoint is an embedded compatible server, in a company it is DynamoDB; nothing here knows the
+//! difference. This folder is the only place that spells an attribute name. Writes that race are conditional, every
+//! item carries a format version, and what may expire a TTL. Every call ends within [`CALL_LIMIT`].
+//!
+//! ```text
+//! customer#ID  state      state B, version N, schema S, writer S      visitor#ID alike
+//! decision#ID  log        document S, customer_id S       outcome#EVENT   document S
+//! quote#ID     quote      document S
+//! snapshot#ID  page#NNNN  document S (100 customers)      header          document S
+//! snapshot     current    snapshot_id S
+//! answer#HASH  answer     body_sha256 S, status N, document S, token S    (Idempotency-Key)
+//! ```
+
+mod answers;
+mod bulk;
+mod customers;
+mod decisions;
+mod error;
+mod item;
+mod quotes;
+mod retry;
+mod snapshots;
+mod table;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+pub use answers::{Claim, StoredAnswer};
+pub use bulk::Loaded;
+pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
+pub use decisions::LoggedDecision;
+pub use error::StoreError;
+pub use item::MAX_ITEM_BYTES;
+pub use snapshots::{PAGE_SIZE, SnapshotPage};
+
+/// Longest that one call of the SDK lasts, retries included.
+pub const CALL_LIMIT: Duration = Duration::from_secs(4);
+
+/// The table, through one client and its pool of connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+impl Store {
+    /// The store of the environment: region, credentials and `AWS_ENDPOINT_URL` as every AWS SDK reads them.
+    pub async fn from_env(table: &str) -> Self {
+        let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+        Self::new(Builder::from(&shared), table)
+    }
+
+    /// A store at a local `endpoint` such as `http://127.0.0.1:8000`, with the fixed credentials such servers take.
+    #[must_use]
+    pub fn local(endpoint: &str, table: &str) -> Self {
+        let builder = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "local server"))
+            .endpoint_url(endpoint);
+        Self::new(builder, table)
+    }
+
+    fn new(builder: Builder, table: &str) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(1000))
+            .operation_attempt_timeout(Duration::from_millis(2000))
+            .operation_timeout(CALL_LIMIT)
+            .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(4)
+            .with_initial_backoff(Duration::from_millis(25))
+            .with_max_backoff(Duration::from_millis(500));
+        let config = builder.timeout_config(timeouts).retry_config(retries).build();
+        Self { client: Client::from_conf(config), table: table.to_owned() }
+    }
+
+    fn named<E, R>(&self, operation: &'static str, error: &SdkError<E, R>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        StoreError::of(operation, &self.table, error)
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+}

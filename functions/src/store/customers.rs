@@ -1,0 +1,221 @@
+//! Customers: read one, fold events into one, scan them all.
+//!
+//! A fold is one conditional write: read the item, apply, write if nobody wrote in between, else again. The item
+//! names its last writer, so a write whose answer was lost on the way is recognised as ours, and what it folded is
+//! not taken for duplicates.
+
+use std::fmt;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use nextbest_models::customer::{Customer, CustomerId};
+use nextbest_models::feature::Schema;
+
+use super::Store;
+use super::error::{StoreError, is_conflict};
+use super::item::{
+    Attributes, Item, PK, SCHEMA, SK, STATE, VERSION, WRITER, check_format, key, read_bytes, read_number,
+    read_text,
+};
+use super::retry::Backoff;
+use crate::clock;
+
+const STATE_SK: &str = "state";
+const FOLD_ATTEMPTS: u32 = 16;
+
+/// Whose state: a customer's, or that of a visitor who is not yet known as one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A known customer.
+    Customer(CustomerId),
+    /// A visitor, under their anonymous id.
+    Visitor(CustomerId),
+}
+
+impl Subject {
+    /// The id.
+    #[must_use]
+    pub const fn id(&self) -> &CustomerId {
+        match self {
+            Self::Customer(id) | Self::Visitor(id) => id,
+        }
+    }
+
+    pub(super) fn partition(&self) -> String {
+        match self {
+            Self::Customer(id) => format!("{CUSTOMER}{id}"),
+            Self::Visitor(id) => format!("visitor#{id}"),
+        }
+    }
+}
+
+const CUSTOMER: &str = "customer#";
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.partition())
+    }
+}
+
+/// A customer as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredCustomer {
+    /// The state.
+    pub customer: Customer,
+    /// How often it was written.
+    pub version: i64,
+}
+
+/// What came of folding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded<R> {
+    /// What the fold answered.
+    pub answer: R,
+    /// Version after the fold; 0 when there is still no item.
+    pub version: i64,
+    /// Attempts it took: 1 without a race.
+    pub attempts: u32,
+}
+
+impl Store {
+    /// The state of `subject`, strongly consistent; none when nothing is known of them.
+    pub async fn customer(
+        &self,
+        subject: &Subject,
+        schema: &Schema,
+    ) -> Result<Option<StoredCustomer>, StoreError> {
+        let Some(item) = self.state_item(subject).await? else { return Ok(None) };
+        decode(&item, schema).map(Some)
+    }
+
+    /// Applies `fold` to the state of `subject` and writes it, if `fold` says that it changed.
+    ///
+    /// `fold` is run again on the fresh state whenever another writer came first; it must not have effects of its
+    /// own. After 16 lost races the error is [`StoreError::Contended`], and nothing was written.
+    pub async fn fold<R>(
+        &self,
+        subject: &Subject,
+        schema: &Schema,
+        mut fold: impl FnMut(&mut Customer) -> (R, bool),
+    ) -> Result<Folded<R>, StoreError> {
+        let mut backoff = Backoff::new(FOLD_ATTEMPTS);
+        let mut ours: Option<(String, Folded<R>)> = None;
+        loop {
+            let item = self.state_item(subject).await?;
+            if let Some((writer, folded)) = ours.take()
+                && let Some(item) = &item
+                && read_text(item, WRITER)? == writer
+            {
+                return Ok(folded);
+            }
+            let (mut customer, before) = match &item {
+                Some(item) => {
+                    let stored = decode(item, schema)?;
+                    (stored.customer, stored.version)
+                }
+                None => (Customer::new(subject.id().clone(), schema), 0),
+            };
+            let (answer, changed) = fold(&mut customer);
+            let attempts = backoff.attempts();
+            if !changed {
+                return Ok(Folded { answer, version: before, attempts });
+            }
+            let writer = clock::new_id("w").unwrap_or_else(|_| format!("w_{before}_{attempts}"));
+            let folded = Folded { answer, version: before + 1, attempts };
+            let item = state_attributes(subject, schema, &customer, before + 1, &writer)?;
+            if self.write_if_version(item, before).await? {
+                return Ok(folded);
+            }
+            ours = Some((writer, folded));
+            if !backoff.wait().await {
+                return Err(StoreError::Contended { key: subject.partition(), attempts: FOLD_ATTEMPTS });
+            }
+        }
+    }
+
+    async fn state_item(&self, subject: &Subject) -> Result<Option<Attributes>, StoreError> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let answer = request.set_key(Some(key(&subject.partition(), STATE_SK))).send().await;
+        Ok(answer.map_err(|error| self.named("GetItem", &error))?.item)
+    }
+
+    /// Writes `item` if the stored one still has version `before` (0: if there is none); false if it has not.
+    async fn write_if_version(&self, item: Attributes, before: i64) -> Result<bool, StoreError> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = if before == 0 {
+            request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", PK)
+        } else {
+            request
+                .condition_expression("#version = :before")
+                .expression_attribute_names("#version", VERSION)
+                .expression_attribute_values(":before", AttributeValue::N(before.to_string()))
+        };
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) => Err(self.named("PutItem", &error)),
+        }
+    }
+
+    /// Starts a scan of all customers, in no order; `segment` of `n_segments` for parallel readers.
+    #[must_use]
+    pub const fn scan_customers(&self, segment: i32, n_segments: i32) -> CustomerScan<'_> {
+        CustomerScan { store: self, segment, n_segments, start: None, done: false }
+    }
+}
+
+/// A running scan of customers.
+#[derive(Debug)]
+pub struct CustomerScan<'a> {
+    store: &'a Store,
+    segment: i32,
+    n_segments: i32,
+    start: Option<Attributes>,
+    done: bool,
+}
+
+impl CustomerScan<'_> {
+    /// The next page of customers, possibly empty; none at the end.
+    pub async fn next(&mut self, schema: &Schema) -> Result<Option<Vec<StoredCustomer>>, StoreError> {
+        if self.done {
+            return Ok(None);
+        }
+        let request = self.store.client.scan().table_name(&self.store.table);
+        let request = request.segment(self.segment).total_segments(self.n_segments);
+        let request = request
+            .filter_expression("begins_with(#pk, :customer) AND #sk = :state")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#sk", SK)
+            .expression_attribute_values(":customer", AttributeValue::S(CUSTOMER.to_owned()))
+            .expression_attribute_values(":state", AttributeValue::S(STATE_SK.to_owned()))
+            .set_exclusive_start_key(self.start.take());
+        let page = request.send().await.map_err(|error| self.store.named("Scan", &error))?;
+        self.start = page.last_evaluated_key;
+        self.done = self.start.is_none();
+        let items = page.items.unwrap_or_default();
+        items.iter().map(|item| decode(item, schema)).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// The item of a state.
+pub(super) fn state_attributes(
+    subject: &Subject,
+    schema: &Schema,
+    customer: &Customer,
+    version: i64,
+    writer: &str,
+) -> Result<Attributes, StoreError> {
+    Item::new(&subject.partition(), STATE_SK)
+        .bytes(STATE, customer.to_bytes())
+        .number(VERSION, version)
+        .text(SCHEMA, schema.fingerprint())
+        .text(WRITER, writer)
+        .build()
+}
+
+fn decode(item: &Attributes, schema: &Schema) -> Result<StoredCustomer, StoreError> {
+    check_format(item)?;
+    let customer = Customer::from_bytes(read_bytes(item, STATE)?, schema);
+    let customer = customer
+        .map_err(|source| StoreError::State { key: read_text(item, PK).unwrap_or("?").to_owned(), source })?;
+    Ok(StoredCustomer { customer, version: read_number(item, VERSION)? })
+}

@@ -1,0 +1,106 @@
+//! The decision log: what was decided, and what became of it.
+//!
+//! The document is the answer the caller saw plus what it was made of, as JSON. Outcomes stand beside it under the
+//! id of their event, so that an event that arrives twice is one outcome.
+
+use nextbest_models::event::Event;
+
+use super::error::StoreError;
+use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, Item, PK, SK, live, read_text};
+use super::{Loaded, Store};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+const LOG: &str = "log";
+const OUTCOME: &str = "outcome#";
+
+/// A decision of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedDecision {
+    /// The decision as JSON.
+    pub document: serde_json::Value,
+    /// The outcome events that named it, by event id.
+    pub outcomes: Vec<serde_json::Value>,
+}
+
+fn partition(decision_id: &str) -> String {
+    format!("decision#{decision_id}")
+}
+
+impl Store {
+    /// Logs a decision until `expires_at_seconds`. A decision is written once and never again.
+    pub async fn log_decision(
+        &self,
+        decision_id: &str,
+        customer_id: &str,
+        document: &serde_json::Value,
+        expires_at_seconds: i64,
+    ) -> Result<(), StoreError> {
+        let item = Item::new(&partition(decision_id), LOG)
+            .text(CUSTOMER_ID, customer_id)
+            .text(DOCUMENT, document.to_string())
+            .expires(expires_at_seconds)
+            .build()?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let sent = request.send().await;
+        sent.map(|_| ()).map_err(|error| self.named("PutItem", &error))
+    }
+
+    /// Attaches these events, each of which names a decision, to the log of it; repeating it changes nothing.
+    pub async fn attach_outcomes<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a Event>,
+        expires_at_seconds: i64,
+    ) -> Result<Loaded, StoreError> {
+        let mut items: Vec<Attributes> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for event in events {
+            let Some(decision_id) = &event.decision_id else { continue };
+            // One call of BatchWriteItem refuses the same key twice.
+            if seen.insert((decision_id, &event.event_id)) {
+                let document = serde_json::to_string(event).unwrap_or_default();
+                let item = Item::new(&partition(decision_id), &format!("{OUTCOME}{}", event.event_id));
+                items.push(item.text(DOCUMENT, document).expires(expires_at_seconds).build()?);
+            }
+        }
+        self.write_all(items).await
+    }
+
+    /// The decision and its outcomes; none when there is no such decision or its time is over.
+    pub async fn decision(
+        &self,
+        decision_id: &str,
+        now_seconds: i64,
+    ) -> Result<Option<LoggedDecision>, StoreError> {
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#pk = :pk")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_values(":pk", AttributeValue::S(partition(decision_id)))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await;
+        let items = pages.map_err(|error| self.named("Query", &error))?;
+        let (mut document, mut outcomes) = (None, Vec::new());
+        for item in items {
+            let Some(item) = live(Some(item), now_seconds)? else { continue };
+            match read_text(&item, SK)? {
+                LOG => document = Some(read_json(&item)?),
+                sk if sk.starts_with(OUTCOME) => outcomes.push(read_json(&item)?),
+                _ => {}
+            }
+        }
+        Ok(document.map(|document| LoggedDecision { document, outcomes }))
+    }
+}
+
+/// The document of an item as JSON.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(item: &Attributes) -> Result<T, StoreError> {
+    serde_json::from_str(read_text(item, DOCUMENT)?).map_err(|error| {
+        StoreError::corrupt(read_text(item, PK).unwrap_or("?"), format!("the document is no JSON: {error}"))
+    })
+}
