@@ -18,6 +18,7 @@ use crate::feature::spec::FeatureSpec;
 use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
 use crate::lifecycle::LifecycleRules;
 use crate::policy::Policy;
+use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed};
 use source::Source;
 
@@ -125,6 +126,8 @@ pub struct Project {
     pub schema: Schema,
     /// policy.toml.
     pub policy: Policy,
+    /// pricing.toml.
+    pub pricing: PricingRules,
     /// SHA-256 in hex of each file.
     pub sha256: BTreeMap<&'static str, String>,
 }
@@ -205,7 +208,7 @@ impl Project {
         if !faults.is_empty() {
             return Err(ProjectFaults(faults));
         }
-        let [main, features, policy, _pricing] = &pages;
+        let [main, features, policy, pricing] = &pages;
         let settings: Option<Settings> = main.parse(&mut faults);
         let specs: Option<Features> = features.parse(&mut faults);
         let policy_file = policy.parse(&mut faults);
@@ -230,9 +233,19 @@ impl Project {
             };
             Policy::new(file, &settings.labels).map_err(report).ok()
         });
-        match (settings, schema, policy) {
-            (Some(settings), Some(schema), Some(policy)) if faults.is_empty() => {
-                Ok(Self { settings, schema, policy, sha256 })
+        let pricing = match PricingRules::parse(&pricing.text) {
+            Ok(rules) => Some(rules),
+            Err(errors) => {
+                let file = pricing.file;
+                let fault =
+                    |error: PricingFault| ProjectFault { file, line: error.line, message: error.message };
+                faults.extend(errors.into_iter().map(fault));
+                None
+            }
+        };
+        match (settings, schema, policy, pricing) {
+            (Some(settings), Some(schema), Some(policy), Some(pricing)) if faults.is_empty() => {
+                Ok(Self { settings, schema, policy, pricing, sha256 })
             }
             _ => Err(ProjectFaults(faults)),
         }

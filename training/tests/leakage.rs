@@ -42,6 +42,7 @@ fn project() -> Project {
         Ok(match name {
             "nextbest.toml" => SETTINGS.to_owned(),
             "features.toml" => features.to_owned(),
+            "pricing.toml" => include_str!("../../examples/retail/pricing.toml").to_owned(),
             _ => String::new(),
         })
     })
