@@ -3,10 +3,12 @@
 //! Opened once when the process starts, where every fault is an error with a name; requests only read it. No
 //! request opens a file or a connection.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use nextbest_models::artifact::{Artifact, ArtifactError};
 use nextbest_models::project::{Project, ProjectFaults};
 
 use crate::auth::Authenticator;
@@ -24,6 +26,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// What the business decides.
     pub project: Project,
+    /// The models; none before the first training, and answers say so.
+    pub artifact: Option<Artifact>,
     /// Customers, decisions, quotes, snapshots.
     pub store: Store,
     /// The time.
@@ -43,6 +47,30 @@ pub enum OpenError {
         /// Every fault of every file.
         faults: ProjectFaults,
     },
+    /// A file that is named cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// CURRENT does not hold the name of a file beside it.
+    #[error("{path} holds {name:?}, which is no file name")]
+    Current {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        name: String,
+    },
+    /// The artifact is damaged, or was trained for other features.
+    #[error("{path}: {source}")]
+    Artifact {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArtifactError,
+    },
 }
 
 impl std::ops::Deref for App {
@@ -57,8 +85,9 @@ impl App {
     /// Opens the project of `config` over `store`.
     pub fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, OpenError> {
         let project = read_project(&config.project)?;
+        let artifact = read_artifact(config, &project)?;
         let auth = Authenticator::new(config.auth, config.keys.clone());
-        Ok(Self(Arc::new(Parts { project, store, clock, auth })))
+        Ok(Self(Arc::new(Parts { project, artifact, store, clock, auth })))
     }
 
     /// Opens the store's connection ahead of the first request. A store that is away does not keep a function from
@@ -78,4 +107,31 @@ impl App {
 fn read_project(folder: &Path) -> Result<Project, OpenError> {
     Project::read(|file| std::fs::read_to_string(folder.join(file)))
         .map_err(|faults| OpenError::Project { folder: folder.to_owned(), faults })
+}
+
+fn read_artifact(config: &Config, project: &Project) -> Result<Option<Artifact>, OpenError> {
+    let path = match &config.artifact {
+        Some(path) => path.clone(),
+        None => match current_artifact(&config.project.join("artifacts"))? {
+            Some(path) => path,
+            None => return Ok(None),
+        },
+    };
+    let bytes = std::fs::read(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    let artifact = Artifact::from_bytes(bytes, Some(project.schema.fingerprint()));
+    artifact.map(Some).map_err(|source| OpenError::Artifact { path, source })
+}
+
+/// The file that `CURRENT` names; none when nothing was trained yet.
+fn current_artifact(folder: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let path = folder.join("CURRENT");
+    let name = match std::fs::read_to_string(&path) {
+        Ok(name) => name.trim().to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { path, source }),
+    };
+    if name.is_empty() || Path::new(&name).file_name() != Some(name.as_ref()) {
+        return Err(OpenError::Current { path, name });
+    }
+    Ok(Some(folder.join(name)))
 }

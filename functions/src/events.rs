@@ -1,9 +1,239 @@
-//! `events`: takes events in.
-use axum::Router;
+//! `events`: takes events in, answers each, folds them into their customers.
+//!
+//! A request is answered as a whole only when every customer's fold is stored; sent again after a failure, what was
+//! stored answers `duplicate`, so nothing is counted twice and nothing lost. Events are folded in the order in which
+//! they became known, as an offline replay folds them.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Extension, State};
+use axum::{Router, routing::post};
+use nextbest_models::customer::{Applied, Customer, CustomerId};
+use nextbest_models::event::{Event, EventDraft, EventFault};
+use nextbest_models::units::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::door::RequestId;
+use crate::problem::Problem;
+use crate::provenance::Timing;
+use crate::request::Json;
+use crate::store::{StoreError, Subject};
+
+/// Most events of one request.
+pub const MAX_EVENTS: usize = 500;
+/// How far a caller's clock may run ahead of ours, in milliseconds.
+pub const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
+/// How long the outcome of a decision is kept, in days: as long as the decision.
+pub const KEEP_DAYS: i32 = 400;
+
+const CONCURRENT_FOLDS: usize = 8;
 
 /// POST /v1/events.
 pub fn routes() -> Router<App> {
-    Router::new()
+    Router::new().route("/v1/events", post(take_in))
+}
+
+/// The body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    events: Vec<serde_json::Value>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Receipt {
+    /// Names the request.
+    pub request_id: String,
+    /// Events by status.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// One per event, in the order of the request.
+    pub results: Vec<EventResult>,
+    /// Microseconds by step.
+    pub timing_us: BTreeMap<&'static str, u64>,
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventResult {
+    /// Its id, where it has one.
+    pub event_id: Option<String>,
+    /// `accepted`, `duplicate`, `late_accepted` or `rejected`.
+    pub status: &'static str,
+    /// Why it was rejected: code, path in the request, message.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<EventFault>,
+}
+
+type Answer = Result<Applied, EventFault>;
+
+async fn take_in(
+    State(app): State<App>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Json(batch): Json<Batch>,
+) -> Result<axum::Json<Receipt>, Problem> {
+    let mut timing = Timing::start();
+    let now = app.clock.now();
+    let n_events = check_size(&batch)?;
+    let ids = batch.events.iter().map(event_id).collect::<Vec<_>>();
+    let (groups, mut answers) = parse(batch, now);
+    timing.step("parse");
+
+    let folded = fold(&app, groups).await?;
+    timing.step("fold");
+
+    let stored = folded.iter().filter(|(_, _, answer)| answer.is_ok()).map(|(_, event, _)| event);
+    app.store.attach_outcomes(stored, expiry_seconds(now, KEEP_DAYS)).await?;
+    timing.step("outcomes");
+
+    answers.extend(folded.into_iter().map(|(at, _, answer)| (at, answer)));
+    let results = ids.into_iter().enumerate().map(|(at, event_id)| result(at, event_id, answers.remove(&at)));
+    let results: Vec<EventResult> = results.collect();
+    debug_assert_eq!(results.len(), n_events);
+    let mut counts =
+        BTreeMap::from([("accepted", 0), ("duplicate", 0), ("late_accepted", 0), ("rejected", 0)]);
+    for result in &results {
+        *counts.entry(result.status).or_default() += 1;
+    }
+    Ok(axum::Json(Receipt { request_id, counts, results, timing_us: timing.steps() }))
+}
+
+/// Seconds since 1970, `days` after `now`.
+#[must_use]
+pub fn expiry_seconds(now: Timestamp, days: i32) -> i64 {
+    now.plus_days(days).as_millis() / 1000
+}
+
+fn check_size(batch: &Batch) -> Result<usize, Problem> {
+    match batch.events.len() {
+        n @ 1..=MAX_EVENTS => Ok(n),
+        n => Err(Problem::invalid("events", format!("{n} events; a request takes 1 to {MAX_EVENTS}"))),
+    }
+}
+
+fn event_id(event: &serde_json::Value) -> Option<String> {
+    event.get("event_id").and_then(serde_json::Value::as_str).map(str::to_owned)
+}
+
+type Groups = BTreeMap<Subject, Vec<(usize, Event)>>;
+
+/// The good events by subject, in the order they are to be folded, and the faults of the others.
+fn parse(batch: Batch, now: Timestamp) -> (Groups, BTreeMap<usize, Answer>) {
+    let (mut groups, mut faults) = (Groups::new(), BTreeMap::new());
+    for (at, json) in batch.events.into_iter().enumerate() {
+        match parse_event(json, now) {
+            Ok((subject, event)) => groups.entry(subject).or_default().push((at, event)),
+            Err(fault) => {
+                faults.insert(at, Err(fault));
+            }
+        }
+    }
+    for events in groups.values_mut() {
+        events.sort_by(|(_, a), (_, b)| {
+            (a.known(), a.occurred_at, &a.event_id).cmp(&(b.known(), b.occurred_at, &b.event_id))
+        });
+    }
+    (groups, faults)
+}
+
+fn parse_event(json: serde_json::Value, now: Timestamp) -> Result<(Subject, Event), EventFault> {
+    let draft: EventDraft = serde_path_to_error::deserialize(json).map_err(|error| {
+        let path = error.path().to_string();
+        EventFault::new("invalid_field", &path, error.into_inner().to_string())
+    })?;
+    let mut event = Event::try_from(draft)?;
+    for (path, time) in [("occurred_at", Some(event.occurred_at)), ("known_at", event.known_at)] {
+        if let Some(time) = time.filter(|time| *time > now.plus_millis(MAX_AHEAD_MS)) {
+            let message = format!("{time} lies more than 5 minutes after now, {now}");
+            return Err(EventFault::new("in_future", path, message));
+        }
+    }
+    event.known_at.get_or_insert(now);
+    let subject = match (&event.customer_id, &event.anonymous_id) {
+        (Some(id), _) => Subject::Customer(id.clone()),
+        (None, Some(id)) => {
+            let id = CustomerId::new(id.clone());
+            let id = id.map_err(|error| EventFault::new("bad_id", "anonymous_id", error.to_string()))?;
+            Subject::Visitor(id)
+        }
+        (None, None) => return Err(EventFault::new("missing", "customer_id", "whose event is it?")),
+    };
+    Ok((subject, event))
+}
+
+type FoldedEvent = (usize, Event, Answer);
+
+/// Folds every group, some at a time; the first failure of the store ends the request.
+async fn fold(app: &App, groups: Groups) -> Result<Vec<FoldedEvent>, Problem> {
+    let mut folded = Vec::new();
+    let mut running = JoinSet::new();
+    let mut groups = groups.into_iter();
+    loop {
+        while running.len() < CONCURRENT_FOLDS
+            && let Some((subject, events)) = groups.next()
+        {
+            let app = app.clone();
+            running.spawn(async move { fold_one(&app, &subject, events).await });
+        }
+        match running.join_next().await {
+            None => return Ok(folded),
+            Some(Ok(group)) => folded.extend(group?),
+            Some(Err(error)) => return Err(Problem::internal(&error)),
+        }
+    }
+}
+
+async fn fold_one(
+    app: &App,
+    subject: &Subject,
+    events: Vec<(usize, Event)>,
+) -> Result<Vec<FoldedEvent>, StoreError> {
+    let schema = &app.project.schema;
+    let apply = |customer: &mut Customer| {
+        let answers: Vec<Answer> =
+            events.iter().map(|(_, event)| apply(app, subject, customer, event)).collect();
+        let changed =
+            answers.iter().any(|answer| matches!(answer, Ok(Applied::Accepted | Applied::LateAccepted)));
+        (answers, changed)
+    };
+    let answers = match app.store.fold(subject, schema, apply).await {
+        Ok(folded) => folded.answer,
+        Err(error @ StoreError::TooLarge { .. }) => {
+            let fault = EventFault::new("customer_full", "customer_id", error.to_string());
+            vec![Err(fault); events.len()]
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(events.into_iter().zip(answers).map(|((at, event), answer)| (at, event, answer)).collect())
+}
+
+fn apply(app: &App, subject: &Subject, customer: &mut Customer, event: &Event) -> Answer {
+    match subject {
+        Subject::Customer(_) => customer.apply(&app.project.schema, event),
+        // A visitor's state is kept under their anonymous id until they are identified.
+        Subject::Visitor(id) => {
+            let event = Event { customer_id: Some(id.clone()), ..event.clone() };
+            customer.apply(&app.project.schema, &event)
+        }
+    }
+}
+
+fn result(at: usize, event_id: Option<String>, answer: Option<Answer>) -> EventResult {
+    let (status, fault) = match answer {
+        Some(Ok(Applied::Accepted)) => ("accepted", None),
+        Some(Ok(Applied::LateAccepted)) => ("late_accepted", None),
+        Some(Ok(Applied::Duplicate)) => ("duplicate", None),
+        Some(Err(fault)) => ("rejected", Some(fault)),
+        None => {
+            ("rejected", Some(EventFault::new("unanswered", "", "the event got no answer; send it again")))
+        }
+    };
+    let fault = fault.map(|fault| {
+        let dot = if fault.path.is_empty() || fault.path == "." { "" } else { "." };
+        let path = format!("events[{at}]{dot}{}", fault.path.trim_start_matches('.'));
+        EventFault { path, ..fault }
+    });
+    EventResult { event_id, status, fault }
 }

@@ -16,6 +16,7 @@ pub mod app;
 pub mod idempotency;
 pub mod door;
 pub mod health;
+pub mod provenance;
 pub mod events;
 pub mod decisions;
 pub mod prices;

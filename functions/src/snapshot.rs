@@ -1,24 +1,275 @@
-//! The nightly at-risk snapshot: every customer scored once, ranked, and put into the store page by page.
+//! The at-risk snapshot: every customer who is still active scored once, ranked by what is at stake, and put into
+//! the store page by page. Built nightly; a run that fails leaves the last snapshot in use.
+//!
+//! Rank is churn probability times recent value: what is expected to be lost, not who is most likely to leave.
+//! What a campaign would save of it (uplift) and lifetime value arrive with their own models; until then they are
+//! null beside a code.
+
+use std::collections::BTreeMap;
+
+use nextbest_models::artifact::Artifact;
+use nextbest_models::customer::{Customer, CustomerId};
+use nextbest_models::lifecycle::Stage;
+use nextbest_models::policy::{Known, Question, decide};
+use nextbest_models::project::LabelRule;
+use nextbest_models::propensity::PropensityModel;
+use nextbest_models::units::{Probability, Timestamp};
+use nextbest_models::value::recent_value_minor;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::clock::{self, NoEntropy};
+use crate::events::expiry_seconds;
+use crate::store::StoreError;
+
+/// The model whose outcome is churn.
+pub const CHURN: &str = "churn";
+/// How long a snapshot is kept, in days: longer than anyone holds a cursor.
+pub const KEEP_DAYS: i32 = 8;
+
+const SEGMENTS: i32 = 4;
+const DRIVERS: usize = 3;
+const HIGH: f64 = 0.5;
+const MEDIUM: f64 = 0.25;
 
 /// Why there is no new snapshot; the last one stays in use.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// No churn model is in use.
-    #[error("no artifact with a churn model is in use")]
+    #[error("no artifact with a {CHURN:?} model is in use; run nextbest train")]
     NoModel,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No id for the snapshot.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
 }
 
 /// What a run made.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Built {
     /// The snapshot.
     pub snapshot_id: String,
+    /// Customers on it.
+    pub n_customers: usize,
+    /// Customers that were looked at.
+    pub n_scanned: usize,
+    /// Items it takes.
+    pub n_pages: usize,
+}
+
+/// What is said of a snapshot as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The instant all rows describe.
+    pub as_of: Timestamp,
+    /// What churn means here.
+    pub churn_definition: Option<LabelRule>,
+    /// Who is on it.
+    pub population: Population,
+    /// What contacting the first of the list would reach, at every tenth.
+    pub cutoff_curve: Vec<Cutoff>,
+    /// Metrics of the churn model on rows it never saw.
+    pub quality: BTreeMap<String, f64>,
+    /// The artifact that scored, as SHA-256.
+    pub artifact_sha256: String,
+}
+
+/// Who is on a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Population {
+    /// In words: the project's activity rule.
+    pub definition: String,
+    /// Customers in the store.
+    pub n_known: usize,
+    /// Customers still active by the rule: those on the snapshot.
+    pub n_active: usize,
+}
+
+/// A point of the curve: contact the first `n_customers` of the ranking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cutoff {
+    /// How many are contacted.
+    pub n_customers: usize,
+    /// Churners expected among them: the sum of their probabilities.
+    pub expected_churners: f64,
+    /// Of all churners expected in the population.
+    pub share_of_churners: f64,
+    /// Of all value at risk in the population.
+    pub share_of_value_at_risk: f64,
+}
+
+/// One customer of a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtRisk {
+    /// Who.
+    pub customer_id: CustomerId,
+    /// From 1, over the whole snapshot.
+    pub rank: usize,
+    /// P(churn), calibrated.
+    pub churn_probability: f64,
+    /// high (from 0.5), medium (from 0.25) or low.
+    pub band: String,
+    /// Where they stand.
+    pub lifecycle_stage: Stage,
+    /// What they spent in the activity window, in minor units.
+    pub recent_value_minor: i64,
+    /// Churn probability times recent value, in minor units: the rank.
+    pub value_at_risk_minor: i64,
+    /// The features that raise the probability most.
+    pub drivers: Vec<String>,
+    /// What the policy would offer: action and channel.
+    pub recommended: Option<(String, String)>,
 }
 
 /// Builds a snapshot and makes it the current one.
-#[expect(clippy::unused_async, reason = "scans the store")]
-pub async fn build(_app: &App) -> Result<Built, SnapshotError> {
-    Err(SnapshotError::NoModel)
+pub async fn build(app: &App) -> Result<Built, SnapshotError> {
+    let artifact = app.artifact.as_ref().ok_or(SnapshotError::NoModel)?;
+    let model = artifact.propensity(CHURN).ok_or(SnapshotError::NoModel)?;
+    let now = app.clock.now();
+    let (mut rows, n_scanned) = score_all(app, artifact, model, now).await?;
+    rank(&mut rows);
+    let header = header(app, artifact, model, &rows, n_scanned, now);
+    let snapshot_id = clock::new_id("snap")?;
+    let expires = expiry_seconds(now, KEEP_DAYS);
+    let n_pages = app.store.put_snapshot(&snapshot_id, &header, &rows, expires).await?;
+    tracing::info!(snapshot_id, n_customers = rows.len(), n_scanned, n_pages, "snapshot built");
+    Ok(Built { snapshot_id, n_customers: rows.len(), n_scanned, n_pages })
+}
+
+async fn score_all(
+    app: &App,
+    artifact: &Artifact,
+    model: &PropensityModel,
+    now: Timestamp,
+) -> Result<(Vec<AtRisk>, usize), SnapshotError> {
+    let (mut rows, mut n_scanned) = (Vec::new(), 0);
+    for segment in 0..SEGMENTS {
+        let mut scan = app.store.scan_customers(segment, SEGMENTS);
+        while let Some(page) = scan.next(&app.project.schema).await? {
+            n_scanned += page.len();
+            rows.extend(page.iter().filter_map(|stored| score(app, artifact, model, &stored.customer, now)));
+        }
+    }
+    Ok((rows, n_scanned))
+}
+
+/// The row of `customer`; none when they are no longer one by the activity rule.
+fn score(
+    app: &App,
+    artifact: &Artifact,
+    model: &PropensityModel,
+    customer: &Customer,
+    now: Timestamp,
+) -> Option<AtRisk> {
+    let (project, today) = (&app.project, now.day());
+    let window_days = project.settings.activity.window_days;
+    customer.inactive_days(&project.schema, today).filter(|days| *days <= window_days)?;
+    let features = project.schema.features(customer, now);
+    let probability = model.score(features.values()).get();
+    let value = recent_value_minor(customer, &project.schema, today, window_days);
+    let strongest = model.explain(features.values()).strongest(usize::MAX);
+    let raising = strongest.into_iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
+    Some(AtRisk {
+        customer_id: customer.id().clone(),
+        rank: 0,
+        churn_probability: probability,
+        band: band(probability).to_owned(),
+        lifecycle_stage: project.settings.lifecycle.stage(customer, &project.schema, today),
+        recent_value_minor: value,
+        value_at_risk_minor: share(value, probability),
+        drivers: raising.filter_map(|part| artifact.feature_names().get(part.feature).cloned()).collect(),
+        recommended: recommended(app, artifact, customer, features.values(), now),
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "amounts stay far below 2^53"
+)]
+fn share(value_minor: i64, probability: f64) -> i64 {
+    (value_minor as f64 * probability).round() as i64
+}
+
+const fn band(probability: f64) -> &'static str {
+    if probability >= HIGH {
+        "high"
+    } else if probability >= MEDIUM {
+        "medium"
+    } else {
+        "low"
+    }
+}
+
+fn recommended(
+    app: &App,
+    artifact: &Artifact,
+    customer: &Customer,
+    features: &[f64],
+    now: Timestamp,
+) -> Option<(String, String)> {
+    let propensity =
+        |name: &str, row: &[f64]| -> Option<Probability> { Some(artifact.propensity(name)?.score(row)) };
+    let known = Known { project: &app.project, customer: Some(customer), features, propensity, now };
+    let question = Question { max_actions: 1, ..Question::default() };
+    let best = decide(&known, &question).actions.into_iter().next()?;
+    Some((best.action_id, best.channel))
+}
+
+/// Largest value at risk first; ties by probability, then by id, so that the order is one.
+fn rank(rows: &mut [AtRisk]) {
+    rows.sort_by(|a, b| {
+        b.value_at_risk_minor
+            .cmp(&a.value_at_risk_minor)
+            .then_with(|| b.churn_probability.total_cmp(&a.churn_probability))
+            .then_with(|| a.customer_id.cmp(&b.customer_id))
+    });
+    for (rank, row) in (1..).zip(rows) {
+        row.rank = rank;
+    }
+}
+
+fn header(
+    app: &App,
+    artifact: &Artifact,
+    model: &PropensityModel,
+    rows: &[AtRisk],
+    n_known: usize,
+    as_of: Timestamp,
+) -> Header {
+    let activity = &app.project.settings.activity;
+    let events: Vec<&str> = activity.event.iter().map(|kind| kind.as_str()).collect();
+    let definition = format!("{} within the last {} days", events.join(" or "), activity.window_days);
+    Header {
+        as_of,
+        churn_definition: model.metadata().label.clone(),
+        population: Population { definition, n_known, n_active: rows.len() },
+        cutoff_curve: cutoff_curve(rows),
+        quality: model.metadata().metrics.clone(),
+        artifact_sha256: artifact.sha256().to_owned(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts stay far below 2^53")]
+fn cutoff_curve(rows: &[AtRisk]) -> Vec<Cutoff> {
+    let totals = |rows: &[AtRisk]| {
+        let churners: f64 = rows.iter().map(|row| row.churn_probability).sum();
+        let value: i64 = rows.iter().map(|row| row.value_at_risk_minor).sum();
+        (churners, value as f64)
+    };
+    let (all_churners, all_value) = totals(rows);
+    let of = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
+    let point = |tenth: usize| {
+        let n_customers = (rows.len() * tenth).div_ceil(10);
+        let (expected_churners, value) = totals(&rows[..n_customers]);
+        Cutoff {
+            n_customers,
+            expected_churners,
+            share_of_churners: of(expected_churners, all_churners),
+            share_of_value_at_risk: of(value, all_value),
+        }
+    };
+    if rows.is_empty() { Vec::new() } else { (1..=10).map(point).collect() }
 }

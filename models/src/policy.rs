@@ -94,6 +94,8 @@ pub struct Question {
     pub candidate_actions: Vec<String>,
     /// Not these.
     pub excluded_actions: Vec<String>,
+    /// Not through these channels: the customer's consent, as the caller knows it at this moment.
+    pub denied_channels: Vec<String>,
 }
 
 /// What a decision is made of besides the question.
@@ -203,7 +205,7 @@ where
     if !action.stages.contains(&stage) {
         return Err(Fall::at("eligibility", "lifecycle_stage", "stage_not_eligible"));
     }
-    let treatment = treatment(action, question.context.channel.as_deref())?;
+    let treatment = treatment(action, question)?;
     let propensity = (known.propensity)(&action.propensity, known.features);
     let propensity = propensity.ok_or(Fall::at("propensity", "model", "no_model"))?;
     let factors = Factors {
@@ -229,9 +231,15 @@ where
     })
 }
 
-fn treatment<'a>(action: &'a Action, channel: Option<&str>) -> Result<&'a Treatment, Fall> {
+fn treatment<'a>(action: &'a Action, question: &Question) -> Result<&'a Treatment, Fall> {
+    let channel = question.context.channel.as_deref();
     let fits = |treatment: &&Treatment| channel.is_none_or(|channel| treatment.channel == channel);
-    action.treatments.iter().find(fits).ok_or(Fall::at("treatment", "channel", "no_treatment_for_channel"))
+    let mut fitting = action.treatments.iter().filter(fits).peekable();
+    if fitting.peek().is_none() {
+        return Err(Fall::at("treatment", "channel", "no_treatment_for_channel"));
+    }
+    let allowed = |treatment: &&Treatment| !question.denied_channels.contains(&treatment.channel);
+    fitting.find(allowed).ok_or(Fall::at("contact_policy", "consent", "no_consent"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "amounts in minor units stay far below 2^53")]

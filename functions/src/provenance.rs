@@ -1,0 +1,245 @@
+//! What every answer of a decision carries: which decision, made when, from which policy, models and features.
+//!
+//! A number that is not there is null beside a code that says why, never a stand-in.
+
+use std::collections::BTreeMap;
+
+use nextbest_models::artifact::Artifact;
+use nextbest_models::customer::Customer;
+use nextbest_models::feature::FeatureVector;
+use nextbest_models::project::Project;
+use nextbest_models::propensity::PropensityModel;
+use nextbest_models::units::Timestamp;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::clock::Stopwatch;
+
+/// The head of an answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    /// Names the decision, in events and in `GET /v1/decisions/{id}`.
+    pub decision_id: String,
+    /// Names the request, in the logs.
+    pub request_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it may be used.
+    pub valid_until: Timestamp,
+    /// What was missing, by code; empty when nothing was.
+    pub degraded: Vec<String>,
+    /// What the business decided.
+    pub policy: PolicyVersion,
+    /// The models that were in use.
+    pub models: Vec<ModelVersion>,
+    /// The features that were seen.
+    pub features: FeatureState,
+    /// The arm of an experiment.
+    pub experiment: Experiment,
+    /// How the choice was made.
+    pub exploration: Exploration,
+}
+
+/// Identity of the project folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyVersion {
+    /// The project's name and the first digits of the hash.
+    pub version: String,
+    /// Over all four files.
+    pub sha256: String,
+}
+
+/// Identity of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelVersion {
+    /// The label it predicts.
+    pub name: String,
+    /// Day of the last data and first digits of the hash.
+    pub version: String,
+    /// Of the artifact.
+    pub sha256: String,
+    /// Nothing known at or after this instant went in.
+    pub trained_through: Timestamp,
+}
+
+/// The features as they were seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeatureState {
+    /// Fingerprint of the feature definitions.
+    pub schema_sha256: String,
+    /// The instant they describe.
+    pub as_of: Timestamp,
+    /// Seconds since the customer's latest event; null when nothing is known of them.
+    pub age_seconds: Option<i64>,
+    /// Names of the features without a value.
+    pub missing: Vec<String>,
+}
+
+/// Control groups and experiments arrive later; until then nobody is in one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Experiment {
+    /// None while there is no experiment.
+    pub arm: Option<String>,
+    /// Whether the customer is held out.
+    pub control: bool,
+}
+
+/// How the winner was chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exploration {
+    /// `none`: the best was taken.
+    pub kind: &'static str,
+    /// Probability with which the policy chose it.
+    pub choice_probability: f64,
+}
+
+/// A number that is not there, and why.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Absent {
+    value: Option<f64>,
+    code: &'static str,
+}
+
+impl Absent {
+    /// Nothing, because of `code`.
+    #[must_use]
+    pub const fn because(code: &'static str) -> Self {
+        Self { value: None, code }
+    }
+}
+
+/// An interval that is not there, and why.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AbsentInterval {
+    lo: Option<f64>,
+    hi: Option<f64>,
+    code: &'static str,
+}
+
+impl AbsentInterval {
+    /// Nothing, because of `code`.
+    #[must_use]
+    pub const fn because(code: &'static str) -> Self {
+        Self { lo: None, hi: None, code }
+    }
+}
+
+impl Provenance {
+    /// The head of the answer to `request_id`, made at `now` from what `app` holds.
+    #[must_use]
+    pub fn new(app: &App, decision_id: String, request_id: String, now: Timestamp) -> Self {
+        Self {
+            decision_id,
+            request_id,
+            created_at: now,
+            valid_until: now,
+            degraded: Vec::new(),
+            policy: policy_version(&app.project),
+            models: app.artifact.as_ref().map(model_versions).unwrap_or_default(),
+            features: FeatureState::unknown(app, now),
+            experiment: Experiment { arm: None, control: false },
+            exploration: Exploration { kind: "none", choice_probability: 1.0 },
+        }
+    }
+}
+
+impl FeatureState {
+    /// Of nobody.
+    #[must_use]
+    pub fn unknown(app: &App, now: Timestamp) -> Self {
+        let schema_sha256 = app.project.schema.fingerprint().to_owned();
+        Self { schema_sha256, as_of: now, age_seconds: None, missing: Vec::new() }
+    }
+
+    /// Of `customer`, whose features at `now` are `features`.
+    #[must_use]
+    pub fn of(app: &App, customer: &Customer, features: &FeatureVector, now: Timestamp) -> Self {
+        let age = |latest: Timestamp| (now.as_millis() - latest.as_millis()).max(0) / 1000;
+        Self {
+            age_seconds: customer.latest().map(age),
+            missing: features.missing(&app.project.schema).into_iter().map(str::to_owned).collect(),
+            ..Self::unknown(app, now)
+        }
+    }
+}
+
+fn policy_version(project: &Project) -> PolicyVersion {
+    let sha256 = project.fingerprint();
+    let short = sha256.get(..8).unwrap_or_default();
+    PolicyVersion { version: format!("{}-{short}", project.settings.name), sha256 }
+}
+
+/// Every model of `artifact`, demand included.
+#[must_use]
+pub fn model_versions(artifact: &Artifact) -> Vec<ModelVersion> {
+    let metadata = artifact.metadata();
+    let short = artifact.sha256().get(..8).unwrap_or_default();
+    let version = format!("{}-{short}", metadata.trained_through.day());
+    let versions = metadata.models.iter().map(|model| ModelVersion {
+        name: model.name.clone(),
+        version: version.clone(),
+        sha256: artifact.sha256().to_owned(),
+        trained_through: metadata.trained_through,
+    });
+    versions.collect()
+}
+
+/// Why a score is what it is, one feature of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reason {
+    /// The feature.
+    pub code: String,
+    /// `raises` or `lowers` the probability.
+    pub direction: &'static str,
+    /// Added to the log-odds.
+    pub contribution: f64,
+    /// Whether the feature had no value.
+    pub missing: bool,
+}
+
+/// The `n` strongest reasons of `model` for `row`, strongest first.
+#[must_use]
+pub fn reasons(artifact: &Artifact, model: &PropensityModel, row: &[f64], n: usize) -> Vec<Reason> {
+    if n == 0 {
+        return Vec::new();
+    }
+    let strongest = model.explain(row).strongest(n);
+    let named = strongest.into_iter().filter(|part| part.log_odds != 0.0).map(|part| Reason {
+        code: artifact.feature_names().get(part.feature).cloned().unwrap_or_default(),
+        direction: if part.log_odds > 0.0 { "raises" } else { "lowers" },
+        contribution: part.log_odds,
+        missing: part.missing,
+    });
+    named.collect()
+}
+
+/// Microseconds of the steps of a request.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    start: Stopwatch,
+    last_us: u64,
+    steps: BTreeMap<&'static str, u64>,
+}
+
+impl Timing {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Stopwatch::start(), last_us: 0, steps: BTreeMap::new() }
+    }
+
+    /// Ends a step that began where the last ended.
+    pub fn step(&mut self, name: &'static str) {
+        let now_us = self.start.elapsed_us();
+        self.steps.insert(name, now_us - self.last_us);
+        self.last_us = now_us;
+    }
+
+    /// The steps so far and their `total`.
+    #[must_use]
+    pub fn steps(&self) -> BTreeMap<&'static str, u64> {
+        let mut steps = self.steps.clone();
+        steps.insert("total", self.start.elapsed_us());
+        steps
+    }
+}
