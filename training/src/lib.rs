@@ -2,5 +2,6 @@
 
 pub mod dataset;
 pub mod event_log;
+pub mod simulate;
 
 mod nearest;
