@@ -8,10 +8,10 @@ pub mod measure;
 pub mod spec;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::customer::Customer;
 use crate::customer::series::{DayTotal, Held, Series};
+use crate::digest::sha256_hex;
 use crate::event::EventType;
 use crate::units::{Currency, Day, Timestamp};
 use measure::{Field, Filter, Measure, Memory};
@@ -90,7 +90,6 @@ impl Schema {
         lateness_days: i32,
     ) -> Result<Self, Vec<SpecError>> {
         let canonical = serde_json::to_vec(&(FOLD_VERSION, &specs, activity, currency, lateness_days));
-        let digest = Sha256::digest(canonical.unwrap_or_default());
         let mut schema = Self {
             names: specs.iter().map(|spec| spec.name.clone()).collect(),
             formulas: Vec::with_capacity(specs.len()),
@@ -98,7 +97,7 @@ impl Schema {
             activity: 0,
             currency,
             lateness_days,
-            fingerprint: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: sha256_hex(&canonical.unwrap_or_default()),
             specs: Vec::new(),
         };
         let filter = Filter { event: activity.event.clone(), ..Filter::default() };

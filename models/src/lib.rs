@@ -4,6 +4,7 @@
 //! the order in which data passes through them.
 #![deny(missing_docs)]
 
+pub mod digest;
 pub mod units;
 pub mod event;
 pub mod customer;

@@ -13,3 +13,6 @@ pub use ladder::{
     BoundConflict, Bounds, Guardrail, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, Rung, choose_price,
 };
 pub use rules::{DefaultRules, PricingFault, PricingRules, Rounding, SkuRules};
+
+#[cfg(test)]
+mod tests;

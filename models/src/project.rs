@@ -11,8 +11,8 @@ use std::fmt;
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::digest::sha256_hex;
 use crate::event::EventType;
 use crate::feature::spec::FeatureSpec;
 use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
@@ -64,9 +64,9 @@ pub struct TrainingRules {
 #[serde(deny_unknown_fields)]
 pub struct Simulated {
     /// How many customers.
-    pub customers: u32,
+    pub customers: u64,
     /// How many days.
-    pub days: u32,
+    pub days: i32,
     /// Of every draw.
     pub seed: Seed,
 }
@@ -200,8 +200,7 @@ impl Project {
                 faults.push(ProjectFault { file, line: None, message: error.to_string() });
                 String::new()
             });
-            let digest = Sha256::digest(text.as_bytes());
-            sha256.insert(file, digest.iter().map(|byte| format!("{byte:02x}")).collect());
+            sha256.insert(file, sha256_hex(text.as_bytes()));
             Page { file, text }
         };
         let pages = FILES.map(|file| page(file, &mut faults));
@@ -254,8 +253,7 @@ impl Project {
     /// SHA-256 in hex over the hashes of all files: the identity of what the business decided.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let digest = Sha256::digest(self.sha256.values().map(String::as_str).collect::<Vec<_>>().join("\n"));
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(self.sha256.values().map(String::as_str).collect::<Vec<_>>().join("\n").as_bytes())
     }
 }
 

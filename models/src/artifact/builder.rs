@@ -92,10 +92,21 @@ impl ArtifactBuilder {
 
     /// The sealed file; opened once to make sure that it opens. The same parts give the same bytes.
     pub fn seal(self) -> Result<Artifact, ArtifactError> {
+        let fingerprint = self.metadata.schema_fingerprint.clone();
+        Artifact::from_bytes(layout::seal(&self.all_sections()?), Some(&fingerprint))
+    }
+
+    fn all_sections(self) -> Result<Vec<(SectionKind, Vec<u8>)>, ArtifactError> {
         let json = serde_json::to_vec(&self.metadata).map_err(|e| ArtifactError::Metadata(e.to_string()))?;
         let mut sections = vec![(SectionKind::Metadata, json)];
         sections.extend(self.sections);
-        Artifact::from_bytes(layout::seal(&sections), Some(&self.metadata.schema_fingerprint))
+        Ok(sections)
+    }
+
+    /// The sections as they would be sealed, to be tampered with.
+    #[cfg(test)]
+    pub(super) fn sections_for_test(self) -> Vec<(SectionKind, Vec<u8>)> {
+        self.all_sections().unwrap()
     }
 
     fn section(&mut self, kind: SectionKind, bytes: Vec<u8>) -> u32 {
