@@ -2,6 +2,7 @@
 
 pub mod dataset;
 pub mod event_log;
+pub mod import;
 pub mod simulate;
 
 mod nearest;

@@ -90,6 +90,12 @@ impl LogWriter {
         Ok(Self { dir, temporary, _lock: lock })
     }
 
+    /// Where the log is to stand.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A directory for scratch files that goes away with the writer.
     pub fn scratch(&self) -> Result<PathBuf, LogWriteError> {
         let path = self.temporary.path().join("scratch");
