@@ -1,6 +1,14 @@
 //! Offline jobs: event logs and tables in, sealed artifacts and reports out.
 
+pub mod cutoff;
 pub mod dataset;
+pub mod encoding;
+pub mod learner;
+pub mod calibration;
+pub mod metrics;
+pub mod selection;
+pub mod demand;
+pub mod train;
 pub mod event_log;
 pub mod import;
 pub mod simulate;

@@ -1,0 +1,275 @@
+//! Estimators of price elasticity: one SKU's own, the pooled plain one, and shrinkage between them.
+//!
+//! Own: Poisson pseudo maximum likelihood with a log link, `E units = exp(a + e * x + offset)`, consistent for any
+//! distribution with that mean (Gourieroux, Monfort & Trognon 1984), zeros included; robust standard error. Plain:
+//! log-log least squares with group effects. Shrinkage: normal-normal, between-SKU variance by DerSimonian & Laird
+//! (1986). None of them knows why a price was set: on prices set by someone who saw demand all are biased.
+
+use serde::Serialize;
+
+use crate::metrics::Estimate;
+
+/// Newton steps of the Poisson fit.
+const MAX_STEPS: usize = 50;
+
+/// A slope with what it was estimated from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Slope {
+    /// Expected logarithm of units where `x` and the offset are 0.
+    pub intercept: f64,
+    /// Change of it per unit of `x`.
+    pub slope: Estimate,
+}
+
+/// Poisson regression of `units` on one column `x` (log price over reference) with known `offsets` (logarithms).
+///
+/// The standard error is the sandwich of White (1980) with the factor n / (n - 2). `None` where the fit does not
+/// converge, or nothing was sold.
+#[must_use]
+pub fn poisson(units: &[f64], x: &[f64], offsets: &[f64]) -> Option<Slope> {
+    let n = units.len() as f64;
+    let exposure: f64 = offsets.iter().map(|offset| offset.exp()).sum();
+    let total: f64 = units.iter().sum();
+    if n < 3.0 || total <= 0.0 || exposure <= 0.0 {
+        return None;
+    }
+    let (mut a, mut e) = ((total / exposure).ln(), 0.0);
+    for _ in 0..MAX_STEPS {
+        let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
+        for ((y, x), offset) in units.iter().zip(x).zip(offsets) {
+            let mean = (a + e * x + offset).clamp(-50.0, 50.0).exp();
+            g = [g[0] + y - mean, g[1] + (y - mean) * x];
+            h = [h[0] + mean, h[1] + mean * x, h[2] + mean * x * x];
+        }
+        let det = h[0] * h[2] - h[1] * h[1];
+        if det <= 1e-12 * h[0] * h[0] {
+            return None;
+        }
+        let (da, de) = ((h[2] * g[0] - h[1] * g[1]) / det, (h[0] * g[1] - h[1] * g[0]) / det);
+        // Steps are bounded: far from the optimum the quadratic misleads.
+        let scale = 1.0 / (da.abs() / 2.0).max(de.abs() / 5.0).max(1.0);
+        (a, e) = (a + scale * da, e + scale * de);
+        if da.abs() < 1e-10 && de.abs() < 1e-9 {
+            return sandwich(units, x, offsets, a, e);
+        }
+    }
+    None
+}
+
+fn sandwich(units: &[f64], x: &[f64], offsets: &[f64], a: f64, e: f64) -> Option<Slope> {
+    let n = units.len() as f64;
+    let (mut h, mut m) = ([0.0; 3], [0.0; 3]);
+    for ((y, x), offset) in units.iter().zip(x).zip(offsets) {
+        let mean = (a + e * x + offset).exp();
+        let square = (y - mean).powi(2);
+        h = [h[0] + mean, h[1] + mean * x, h[2] + mean * x * x];
+        m = [m[0] + square, m[1] + square * x, m[2] + square * x * x];
+    }
+    let det = h[0] * h[2] - h[1] * h[1];
+    // The second row of the inverse of h: (-h1, h0) / det.
+    let (r0, r1) = (-h[1] / det, h[0] / det);
+    let variance = (r0 * r0 * m[0] + 2.0 * r0 * r1 * m[1] + r1 * r1 * m[2]) * n / (n - 2.0);
+    // Never surer than a Poisson count would be: few weeks can fit by luck.
+    let poisson = h[0] / det;
+    let slope = Estimate { value: e, se: variance.max(poisson).sqrt() };
+    (slope.value.is_finite() && slope.se.is_finite()).then_some(Slope { intercept: a, slope })
+}
+
+/// Least squares of `ln units` on `ln price` with one intercept per group: the plain specification of textbooks.
+///
+/// `rows` are (group, ln price, ln units). Standard error by White with the factor n / (n - groups - 1). `None`
+/// where no group's price varies.
+#[must_use]
+pub fn within_log_log(rows: &[(usize, f64, f64)]) -> Option<Estimate> {
+    let n_groups = rows.iter().map(|row| row.0 + 1).max()?;
+    let mut sums = vec![(0.0, 0.0, 0.0); n_groups];
+    for &(group, x, y) in rows {
+        let sum = &mut sums[group];
+        *sum = (sum.0 + 1.0, sum.1 + x, sum.2 + y);
+    }
+    let centred = rows.iter().map(|&(group, x, y)| {
+        let (n, sx, sy) = sums[group];
+        (x - sx / n, y - sy / n)
+    });
+    let centred: Vec<(f64, f64)> = centred.collect();
+    let sxx: f64 = centred.iter().map(|(x, _)| x * x).sum();
+    let used = sums.iter().filter(|sum| sum.0 > 0.0).count();
+    let freedom = rows.len() as f64 - used as f64 - 1.0;
+    if sxx <= 1e-12 * rows.len() as f64 || freedom < 1.0 {
+        return None;
+    }
+    let slope = centred.iter().map(|(x, y)| x * y).sum::<f64>() / sxx;
+    let meat: f64 = centred.iter().map(|(x, y)| (x * (y - slope * x)).powi(2)).sum();
+    let se = (meat * rows.len() as f64 / freedom).sqrt() / sxx;
+    Some(Estimate { value: slope, se })
+}
+
+/// Where estimates of one kind come from: a normal with this mean and between-variance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Population {
+    /// Mean, with its standard error.
+    pub mean: Estimate,
+    /// Variance between members.
+    pub between: f64,
+    /// Members.
+    pub n: usize,
+}
+
+/// The population `estimates` are drawn from: DerSimonian & Laird's between-variance, then the weighted mean. `None`
+/// without estimates.
+#[must_use]
+pub fn population(estimates: &[Estimate]) -> Option<Population> {
+    let weights: Vec<f64> = estimates.iter().map(|estimate| estimate.se.powi(2).max(1e-12).recip()).collect();
+    let sum: f64 = weights.iter().sum();
+    let n = estimates.len();
+    if n == 0 {
+        return None;
+    }
+    let weighted = |weights: &[f64]| {
+        let total: f64 = weights.iter().sum();
+        weights.iter().zip(estimates).map(|(weight, estimate)| weight * estimate.value).sum::<f64>() / total
+    };
+    let fixed = weighted(&weights);
+    let q: f64 =
+        weights.iter().zip(estimates).map(|(w, estimate)| w * (estimate.value - fixed).powi(2)).sum();
+    let c = sum - weights.iter().map(|weight| weight * weight).sum::<f64>() / sum;
+    let between = if n > 1 && c > 0.0 { ((q - (n as f64 - 1.0)) / c).max(0.0) } else { 0.0 };
+    let weights: Vec<f64> =
+        estimates.iter().map(|estimate| (estimate.se.powi(2).max(1e-12) + between).recip()).collect();
+    let se = weights.iter().sum::<f64>().recip().sqrt();
+    Some(Population { mean: Estimate { value: weighted(&weights), se }, between, n })
+}
+
+/// What to believe of a member: its own estimate, if there is one, pulled toward the population by precision.
+#[must_use]
+pub fn shrink(own: Option<Estimate>, population: &Population) -> Estimate {
+    let prior = population.between + population.mean.se.powi(2);
+    let Some(own) = own else {
+        return Estimate { value: population.mean.value, se: prior.sqrt() };
+    };
+    let (w_own, w_prior) = (own.se.powi(2).max(1e-12).recip(), prior.max(1e-12).recip());
+    let value = (w_own * own.value + w_prior * population.mean.value) / (w_own + w_prior);
+    Estimate { value, se: (w_own + w_prior).recip().sqrt() }
+}
+
+/// A belief N(value, se^2) given that the number is negative: mean, standard deviation, 2.5 % and 97.5 % points.
+///
+/// Economic sense is put in as knowledge, not by clipping: an estimate far below 0 stays as it is, one near or above
+/// it ends small and negative with an honest interval.
+#[must_use]
+pub fn given_negative(belief: Estimate) -> [f64; 4] {
+    let se = belief.se.max(1e-9);
+    let bound = -belief.value / se;
+    // Mills ratio pdf/cdf at the bound; for far tails its expansion -bound - 1/bound.
+    let cdf = normal_cdf(bound);
+    if bound < -8.0 {
+        // Nearly all belief lies above 0: what is left is about exponential with rate |bound| / se.
+        let scale = se / -bound;
+        return [-scale, scale, -scale * 40.0_f64.ln(), -scale * (1.0_f64 / 0.975).ln()];
+    }
+    let mills = (-0.5 * bound * bound).exp() / (2.0 * std::f64::consts::PI).sqrt() / cdf;
+    let mean = belief.value - se * mills;
+    let variance = (1.0 - bound * mills - mills * mills).max(1e-12);
+    let point = |share: f64| belief.value + se * normal_quantile(share * cdf);
+    [mean, se * variance.sqrt(), point(0.025), point(0.975).min(-1e-9)]
+}
+
+/// The standard normal distribution function, by the complementary error function of Numerical Recipes (2007, 6.2.2)
+/// to 1.2e-7 relative.
+#[must_use]
+pub fn normal_cdf(x: f64) -> f64 {
+    let z = x.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.5 * z);
+    const C: [f64; 10] = [
+        -1.265_512_23,
+        1.000_023_68,
+        0.374_091_96,
+        0.096_784_18,
+        -0.186_288_06,
+        0.278_868_07,
+        -1.135_203_98,
+        1.488_515_87,
+        -0.822_152_23,
+        0.170_872_77,
+    ];
+    let polynomial = C.iter().rev().fold(0.0, |sum, c| sum * t + c);
+    let tail = 0.5 * t * (-z * z + polynomial).exp();
+    if x > 0.0 { 1.0 - tail } else { tail }
+}
+
+/// The inverse of [`normal_cdf`], by bisection to 1e-10.
+#[must_use]
+pub fn normal_quantile(p: f64) -> f64 {
+    let (mut lo, mut hi) = (-38.0, 38.0);
+    while hi - lo > 1e-10 {
+        let middle = 0.5 * (lo + hi);
+        if normal_cdf(middle) < p { lo = middle } else { hi = middle }
+    }
+    0.5 * (lo + hi)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poisson_solves_what_is_exact() {
+        let x: Vec<f64> = (0..10).map(|k| f64::from(k) / 10.0 - 0.4).collect();
+        let offsets: Vec<f64> = (0..10).map(|k| f64::from(k % 3) / 5.0).collect();
+        let units: Vec<f64> = x.iter().zip(&offsets).map(|(x, o)| (3.0 - 2.5 * x + o).exp()).collect();
+        let found = poisson(&units, &x, &offsets).unwrap();
+        assert!((found.slope.value + 2.5).abs() < 1e-8 && (found.intercept - 3.0).abs() < 1e-8);
+        assert_eq!(poisson(&units, &[0.1; 10], &offsets), None, "a price that never moves tells nothing");
+        assert_eq!(poisson(&[0.0; 10], &x, &offsets), None);
+    }
+
+    #[test]
+    fn within_removes_group_levels() {
+        let rows: Vec<(usize, f64, f64)> = (0..20)
+            .map(|k| {
+                let (group, x) = (k % 2, k as f64 / 10.0);
+                (group, x, 5.0 * group as f64 - 1.5 * x)
+            })
+            .collect();
+        let found = within_log_log(&rows).unwrap();
+        assert!((found.value + 1.5).abs() < 1e-12 && found.se < 1e-10);
+    }
+
+    #[test]
+    fn the_population_of_equal_estimates_has_no_spread() {
+        let estimate = |value, se| Estimate { value, se };
+        let same = population(&[estimate(-2.0, 0.5); 4]).unwrap();
+        assert!((same.mean.value + 2.0).abs() < 1e-12 && same.between == 0.0);
+        assert!((same.mean.se - 0.25).abs() < 1e-12);
+        let apart = population(&[estimate(-1.0, 0.01), estimate(-3.0, 0.01)]).unwrap();
+        // Two numbers 2 apart: sample variance 2, less the sampling variance 1e-4.
+        assert!((apart.between - (2.0 - 1e-4)).abs() < 1e-9, "{}", apart.between);
+        let believed = shrink(Some(estimate(-1.0, 10.0)), &apart);
+        assert!((believed.value + 2.0).abs() < 0.05, "a vague estimate ends near the population");
+        assert!((shrink(Some(estimate(-1.0, 0.001)), &apart).value + 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn beliefs_given_negative_match_closed_forms() {
+        let far = given_negative(Estimate { value: -3.0, se: 0.2 });
+        assert!((far[0] + 3.0).abs() < 1e-9 && (far[1] - 0.2).abs() < 1e-6);
+        assert!((far[2] + 3.392).abs() < 1e-3 && (far[3] + 2.608).abs() < 1e-3);
+        // Half normal: mean -se sqrt(2/pi), sd se sqrt(1 - 2/pi), 97.5 % point -0.03134 se.
+        let half = given_negative(Estimate { value: 0.0, se: 1.0 });
+        let pi = std::f64::consts::PI;
+        assert!(
+            (half[0] + (2.0 / pi).sqrt()).abs() < 1e-6 && (half[1] - (1.0 - 2.0 / pi).sqrt()).abs() < 1e-6
+        );
+        assert!((half[3] + 0.031_34).abs() < 1e-4);
+        for value in [-1.0, 0.5, 3.0, 9.0, 50.0] {
+            let [mean, sd, lo, hi] = given_negative(Estimate { value, se: 1.0 });
+            assert!(lo < mean && mean < hi && hi < 0.0 && sd > 0.0, "{value}: {mean} {lo} {hi}");
+        }
+    }
+
+    #[test]
+    fn normal_functions_hold_table_values() {
+        assert!((normal_cdf(1.959_964) - 0.975).abs() < 1e-6 && (normal_cdf(-1.0) - 0.158_655).abs() < 1e-6);
+        assert!((normal_quantile(0.025) + 1.959_964).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,383 @@
+//! The demand model: own estimates per SKU, shrunk toward category and all, forced negative, ready to seal.
+//!
+//! Where an experiment set enough prices, only its weeks tell the slope, because prices set by someone who saw demand
+//! tell little of what demand does to them; else all weeks are used and the report says that they were not randomised.
+//! Common ups and downs of a week enter as an offset shared by all SKUs. Cross-price effects are left out.
+
+use std::collections::BTreeMap;
+
+use nextbest_models::artifact::{ModelKind, ModelMetadata};
+use nextbest_models::pricing::demand::{DemandError, ELASTICITY_BOUND, seal};
+use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity};
+use serde::Serialize;
+
+use super::Observation;
+use super::estimate::{Population, given_negative, poisson, population, shrink, within_log_log};
+use crate::metrics::Estimate;
+
+/// What counts as enough to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DemandOptions {
+    /// Fewest weeks of an own estimate.
+    pub min_weeks: usize,
+    /// Fewest units in them.
+    pub min_units: i64,
+    /// Least standard deviation of the log price.
+    pub min_log_price_sd: f64,
+    /// Rounds of week effects.
+    pub week_rounds: usize,
+    /// Fewest SKUs in a week for a week effect.
+    pub min_week_skus: usize,
+}
+
+impl Default for DemandOptions {
+    fn default() -> Self {
+        Self { min_weeks: 8, min_units: 50, min_log_price_sd: 0.02, week_rounds: 5, min_week_skus: 8 }
+    }
+}
+
+/// Why there is no demand model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    /// Nothing sold at a known price.
+    #[error("no SKU was sold at a known price in any week")]
+    NoSales,
+    /// The records break a rule of the sealed form.
+    #[error(transparent)]
+    Seal(#[from] DemandError),
+}
+
+/// What the report shows of demand.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DemandReport {
+    /// What counted as enough.
+    pub options: DemandOptions,
+    /// Whether slopes come from weeks priced by an experiment alone.
+    pub randomised_only: bool,
+    /// SKU-weeks, and those of an experiment.
+    pub n_observations: usize,
+    /// SKU-weeks priced by an experiment.
+    pub n_randomised: usize,
+    /// SKUs with an own estimate, and without.
+    pub n_estimated: usize,
+    /// SKUs whose prices varied too little, or that sold too little, to tell.
+    pub n_too_little: usize,
+    /// The plain pooled log-log slope over all weeks with sales, SKU effects only: what a naive model would say.
+    pub plain: Option<Estimate>,
+    /// The population of own estimates.
+    pub overall: Option<Population>,
+    /// By category.
+    pub categories: BTreeMap<String, Population>,
+    /// Every record of the model.
+    pub records: Vec<DemandRecord>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// A fitted demand model: sealed bytes, metadata, report.
+#[derive(Clone, Debug)]
+pub struct TrainedDemand {
+    /// For the artifact.
+    pub metadata: ModelMetadata,
+    /// For the artifact.
+    pub sealed: Vec<u8>,
+    /// For the report.
+    pub report: DemandReport,
+}
+
+/// One SKU's weeks, in logarithms.
+struct Series<'a> {
+    sku: &'a str,
+    category: Option<String>,
+    reference: f64,
+    weeks: Vec<&'a Observation>,
+    /// ln(price / reference) of each week.
+    x: Vec<f64>,
+    own: Option<Estimate>,
+}
+
+/// Fits `observations` (sorted by SKU); `category_of` tells a SKU's category.
+pub fn fit(
+    observations: &[Observation],
+    category_of: impl Fn(&str) -> Option<String>,
+    options: DemandOptions,
+) -> Result<TrainedDemand, FitError> {
+    let mut series: Vec<Series<'_>> = observations
+        .chunk_by(|a, b| a.sku == b.sku)
+        .map(|weeks| a_series(weeks, category_of(&weeks[0].sku)))
+        .collect();
+    series.retain(|series| series.weeks.iter().any(|week| week.units > 0));
+    if series.is_empty() {
+        return Err(FitError::NoSales);
+    }
+    let tells = |series: &Series<'_>, only: bool| enough(series, only, &options);
+    let n_by_experiment = series.iter().filter(|series| tells(series, true)).count();
+    let n_by_all = series.iter().filter(|series| tells(series, false)).count();
+    let randomised_only = n_by_experiment > 0 && 2 * n_by_experiment >= n_by_all;
+    own_slopes(&mut series, randomised_only, &options);
+    let report = believe(observations, &series, randomised_only, options);
+    let metadata = ModelMetadata {
+        name: "demand".to_owned(),
+        kind: ModelKind::Demand,
+        learner: "poisson_log_linear_shrunk".to_owned(),
+        label: None,
+        counts: BTreeMap::from([
+            ("n_observations".to_owned(), report.n_observations as u64),
+            ("n_randomised".to_owned(), report.n_randomised as u64),
+            ("n_skus_estimated".to_owned(), report.n_estimated as u64),
+            ("n_skus_too_little".to_owned(), report.n_too_little as u64),
+        ]),
+        metrics: BTreeMap::new(),
+        notes: report.notes.clone(),
+        sections: BTreeMap::new(),
+    };
+    Ok(TrainedDemand { metadata, sealed: seal(report.records.clone())?, report })
+}
+
+fn a_series<'a>(weeks: &'a [Observation], category: Option<String>) -> Series<'a> {
+    let mut prices: Vec<f64> = weeks.iter().map(|week| week.price_minor).collect();
+    prices.sort_by(f64::total_cmp);
+    let reference = prices[prices.len() / 2].round().max(1.0);
+    let x = weeks.iter().map(|week| (week.price_minor / reference).ln()).collect();
+    Series { sku: &weeks[0].sku, category, reference, weeks: weeks.iter().collect(), x, own: None }
+}
+
+impl Series<'_> {
+    fn used(&self, randomised_only: bool) -> impl Iterator<Item = usize> + '_ {
+        (0..self.weeks.len()).filter(move |&at| !randomised_only || self.weeks[at].randomised)
+    }
+}
+
+/// Whether the weeks used vary and sell enough to tell a slope.
+fn enough(series: &Series<'_>, randomised_only: bool, options: &DemandOptions) -> bool {
+    let used: Vec<usize> = series.used(randomised_only).collect();
+    let units: i64 = used.iter().map(|&at| series.weeks[at].units).sum();
+    let n = used.len() as f64;
+    let mean = used.iter().map(|&at| series.x[at]).sum::<f64>() / n;
+    let sd = (used.iter().map(|&at| (series.x[at] - mean).powi(2)).sum::<f64>() / n).sqrt();
+    used.len() >= options.min_weeks && units >= options.min_units && sd >= options.min_log_price_sd
+}
+
+/// Alternates between slopes per SKU given week effects, and week effects given slopes.
+fn own_slopes(series: &mut [Series<'_>], randomised_only: bool, options: &DemandOptions) {
+    let mut effects: BTreeMap<i32, f64> = BTreeMap::new();
+    for round in 0..=options.week_rounds {
+        let mut expected: BTreeMap<i32, (f64, f64, usize)> = BTreeMap::new();
+        for series in series.iter_mut() {
+            if !enough(series, randomised_only, options) {
+                continue;
+            }
+            let of = |at: &usize| effects.get(&series.weeks[*at].week).copied().unwrap_or(0.0);
+            let used: Vec<usize> = series.used(randomised_only).collect();
+            let units: Vec<f64> = used.iter().map(|&at| series.weeks[at].units as f64).collect();
+            let x: Vec<f64> = used.iter().map(|&at| series.x[at]).collect();
+            let offsets: Vec<f64> = used.iter().map(of).collect();
+            let Some(found) = poisson(&units, &x, &offsets) else {
+                series.own = None;
+                continue;
+            };
+            series.own = Some(found.slope);
+            for (at, &week) in used.iter().enumerate() {
+                let sums = expected.entry(series.weeks[week].week).or_default();
+                let mean = (found.intercept + found.slope.value * x[at]).exp();
+                *sums = (sums.0 + units[at], sums.1 + mean, sums.2 + 1);
+            }
+        }
+        if round < options.week_rounds {
+            let many =
+                expected.into_iter().filter(|(_, sums)| sums.2 >= options.min_week_skus && sums.0 > 0.0);
+            effects =
+                many.map(|(week, (sold, mean, _))| (week, (sold / mean).ln().clamp(-5.0, 5.0))).collect();
+        }
+    }
+}
+
+fn believe(
+    observations: &[Observation],
+    series: &[Series<'_>],
+    randomised_only: bool,
+    options: DemandOptions,
+) -> DemandReport {
+    let own = |of: &dyn Fn(&Series<'_>) -> bool| -> Vec<Estimate> {
+        series.iter().filter(|series| of(series)).filter_map(|series| series.own).collect()
+    };
+    let overall = population(&own(&|_| true));
+    let mut categories = BTreeMap::new();
+    for name in series.iter().filter_map(|series| series.category.clone()) {
+        if categories.contains_key(&name) {
+            continue;
+        }
+        let members = population(&own(&|series| series.category.as_deref() == Some(name.as_str())));
+        if let (Some(members), Some(overall)) = (members, &overall) {
+            // A category's mean is itself pulled toward that of all, a category's spread toward theirs.
+            let mean = shrink(Some(members.mean), overall);
+            let pull = 1.0 / (1.0 + members.n as f64 / 5.0);
+            let between = pull * overall.between + (1.0 - pull) * members.between;
+            categories.insert(name, Population { mean, between, n: members.n });
+        }
+    }
+    let prior =
+        |category: Option<&String>| category.and_then(|name| categories.get(name)).or(overall.as_ref());
+    let mut records: Vec<DemandRecord> =
+        series.iter().map(|series| sku_record(series, prior(series.category.as_ref()))).collect();
+    records.extend(group_records(series, overall.as_ref(), &categories));
+    let n_estimated = series.iter().filter(|series| series.own.is_some()).count();
+    let n_randomised = observations.iter().filter(|week| week.randomised).count();
+    let mut notes = Vec::new();
+    notes.push(if randomised_only {
+        format!("slopes from the {n_randomised} SKU-weeks whose price an experiment drew")
+    } else {
+        "prices were not randomised: slopes may be biased toward zero or beyond, as prices follow demand"
+            .to_owned()
+    });
+    if overall.is_none() {
+        notes.push("variation_too_small: no SKU's price varied enough to tell an elasticity".to_owned());
+    }
+    notes.push(
+        "cross-price effects are left out; every slope is a belief given that it is negative".to_owned(),
+    );
+    DemandReport {
+        options,
+        randomised_only,
+        n_observations: observations.len(),
+        n_randomised,
+        n_estimated,
+        n_too_little: series.len() - n_estimated,
+        plain: plain(series),
+        overall,
+        categories,
+        records,
+        notes,
+    }
+}
+
+/// The plain pooled slope: ln units on ln price with SKU effects, weeks with sales only.
+fn plain(series: &[Series<'_>]) -> Option<Estimate> {
+    let rows = series.iter().enumerate().flat_map(|(group, series)| {
+        let sold = series.weeks.iter().zip(&series.x).filter(|(week, _)| week.units > 0);
+        sold.map(move |(week, x)| (group, *x, (week.units as f64).ln()))
+    });
+    within_log_log(&rows.collect::<Vec<_>>())
+}
+
+fn elasticity(belief: Estimate) -> (Elasticity, bool) {
+    let [value, se, lo, hi] = given_negative(belief);
+    let bound = |number: f64| number.clamp(-ELASTICITY_BOUND, -1e-9);
+    let truncated = belief.value + 1.96 * belief.se > 0.0;
+    (Elasticity { value: bound(value), se, lo: bound(lo), hi: bound(hi) }, truncated)
+}
+
+fn sku_record(series: &Series<'_>, prior: Option<&Population>) -> DemandRecord {
+    let believed = prior.map(|prior| elasticity(shrink(series.own, prior)));
+    let mut flags = Vec::new();
+    if series.own.is_none() {
+        flags.push("variation_too_small".to_owned());
+        if believed.is_some() {
+            flags.push("pooled".to_owned());
+        }
+    }
+    if believed.is_some_and(|(_, truncated)| truncated) {
+        flags.push("sign_truncated".to_owned());
+    }
+    let slope = believed.map_or(0.0, |(elasticity, _)| elasticity.value);
+    let totals = Totals::of(series, slope);
+    DemandRecord {
+        level: DemandLevel::Sku,
+        name: series.sku.to_owned(),
+        category: series.category.clone(),
+        reference_price_minor: series.reference as i64,
+        units_per_week: totals.units / totals.exposure,
+        elasticity: believed.map(|(elasticity, _)| elasticity),
+        own: series.own.map(|own| (own.value, own.se)),
+        purchase_probability: totals.purchase_probability(),
+        n_weeks: series.weeks.len() as u64,
+        n_units: totals.units as u64,
+        n_shown: totals.shown as u64,
+        flags,
+    }
+}
+
+/// Sums over weeks, each brought to the reference price by the slope.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    units: f64,
+    exposure: f64,
+    bought: f64,
+    shown: f64,
+    shown_at_reference: f64,
+}
+
+impl Totals {
+    fn of(series: &Series<'_>, slope: f64) -> Self {
+        let mut totals = Self::default();
+        for (week, x) in series.weeks.iter().zip(&series.x) {
+            let relative = (slope * x).exp();
+            totals.units += week.units as f64;
+            totals.exposure += relative;
+            if week.n_shown > 0 {
+                totals.bought += week.n_orders as f64;
+                totals.shown += week.n_shown as f64;
+                totals.shown_at_reference += week.n_shown as f64 * relative;
+            }
+        }
+        totals
+    }
+
+    /// Purchases per price shown at the reference price, at most 1.
+    fn purchase_probability(&self) -> Option<f64> {
+        (self.shown > 0.0).then(|| (self.bought / self.shown_at_reference).clamp(0.0, 1.0))
+    }
+}
+
+fn group_records(
+    series: &[Series<'_>],
+    overall: Option<&Population>,
+    categories: &BTreeMap<String, Population>,
+) -> Vec<DemandRecord> {
+    let mut groups: BTreeMap<Option<&str>, Vec<&Series<'_>>> =
+        BTreeMap::from([(None, series.iter().collect())]);
+    for series in series {
+        if let Some(category) = series.category.as_deref() {
+            groups.entry(Some(category)).or_default().push(series);
+        }
+    }
+    let record = |(name, members): (Option<&str>, Vec<&Series<'_>>)| {
+        let population = name.map_or(overall, |name| categories.get(name).or(overall));
+        // A new SKU of the group: the group's mean with its spread between SKUs.
+        let believed = population.map(|population| elasticity(shrink(None, population)));
+        let slope = believed.map_or(0.0, |(elasticity, _)| elasticity.value);
+        let totals: Vec<Totals> = members.iter().map(|series| Totals::of(series, slope)).collect();
+        let sum = |of: fn(&Totals) -> f64| totals.iter().map(of).sum::<f64>();
+        let pooled = Totals {
+            bought: sum(|t| t.bought),
+            shown: sum(|t| t.shown),
+            shown_at_reference: sum(|t| t.shown_at_reference),
+            ..Totals::default()
+        };
+        let mut prices: Vec<f64> = members.iter().map(|series| series.reference).collect();
+        prices.sort_by(f64::total_cmp);
+        let own = population.map(|population| (population.mean.value, population.mean.se));
+        let mut flags = Vec::new();
+        if population.is_none() {
+            flags.push("variation_too_small".to_owned());
+        }
+        if believed.is_some_and(|(_, truncated)| truncated) {
+            flags.push("sign_truncated".to_owned());
+        }
+        DemandRecord {
+            level: if name.is_some() { DemandLevel::Category } else { DemandLevel::Overall },
+            name: name.unwrap_or("").to_owned(),
+            category: None,
+            reference_price_minor: prices[prices.len() / 2] as i64,
+            units_per_week: totals.iter().map(|t| t.units / t.exposure).sum::<f64>() / members.len() as f64,
+            elasticity: believed.map(|(elasticity, _)| elasticity),
+            own,
+            purchase_probability: pooled.purchase_probability(),
+            n_weeks: members.iter().map(|series| series.weeks.len() as u64).sum(),
+            n_units: sum(|t| t.units) as u64,
+            n_shown: pooled.shown as u64,
+            flags,
+        }
+    };
+    groups.into_iter().map(record).collect()
+}

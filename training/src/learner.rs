@@ -1,0 +1,188 @@
+//! Learners: what fits a propensity, behind one trait.
+//!
+//! A learner takes rows with outcomes and gives something fitted, which predicts with the library's own code and seals
+//! itself for the artifact. A new learner is a new file and an entry in [`all`]. Libraries misbehave on data they do
+//! not expect (panics on NaN, inverted classes, silent zeros), so nothing reaches them unchecked: [`Sample::checked`].
+
+use nextbest_models::artifact::SealedScorer;
+use nextbest_models::units::Seed;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::dataset::{Dataset, Labelled};
+
+pub mod linfa_logistic;
+pub mod smartcore_forest;
+
+/// Fewer rows of either outcome than this teach nothing that lasts.
+pub const MIN_PER_CLASS: usize = 50;
+
+/// Why nothing can be learned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LearnError {
+    /// No rows.
+    #[error("{part}: no rows carry the label {label:?}")]
+    NoRows {
+        /// Which part: fit, calibrate, test.
+        part: &'static str,
+        /// Which label.
+        label: String,
+    },
+    /// Only one outcome.
+    #[error("{part}: every one of the {n_rows} rows has {label} = {outcome}; both outcomes are needed")]
+    OneClass {
+        /// Which part: fit, calibrate, test.
+        part: &'static str,
+        /// Which label.
+        label: String,
+        /// Rows.
+        n_rows: usize,
+        /// The one outcome.
+        outcome: bool,
+    },
+    /// Too few of one outcome.
+    #[error("{part}: {found} rows have {label} = {outcome}, at least {MIN_PER_CLASS} are needed")]
+    TooFew {
+        /// Which part: fit, calibrate, test.
+        part: &'static str,
+        /// Which label.
+        label: String,
+        /// The rarer outcome.
+        outcome: bool,
+        /// How many there are.
+        found: usize,
+    },
+    /// Every column was dropped.
+    #[error("no column is left to learn from: {0}")]
+    NoColumns(String),
+    /// A set with weights.
+    #[error("{0} cannot weight rows")]
+    Weights(&'static str),
+    /// The library refused or failed.
+    #[error("{learner}: {message}")]
+    Library {
+        /// Which learner.
+        learner: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// Rows with both outcomes, enough of each: fit to be learned from.
+#[derive(Clone, Debug)]
+pub struct Sample<'a> {
+    dataset: &'a Dataset,
+    labelled: Labelled,
+}
+
+impl<'a> Sample<'a> {
+    /// Checks `labelled` rows of `dataset`; `part` and `label` name them in errors.
+    pub fn checked(
+        dataset: &'a Dataset,
+        labelled: Labelled,
+        part: &'static str,
+        label: &str,
+    ) -> Result<Self, LearnError> {
+        let (n_rows, label) = (labelled.rows.len(), label.to_owned());
+        let n_positive = labelled.outcomes.iter().filter(|outcome| **outcome).count();
+        let (found, outcome) = (n_positive.min(n_rows - n_positive), n_positive * 2 <= n_rows);
+        match found {
+            _ if n_rows == 0 => Err(LearnError::NoRows { part, label }),
+            0 => Err(LearnError::OneClass { part, label, n_rows, outcome: !outcome }),
+            1..MIN_PER_CLASS => Err(LearnError::TooFew { part, label, outcome, found }),
+            _ => Ok(Self { dataset, labelled }),
+        }
+    }
+
+    /// At most `max_rows` of these rows, drawn by `seed` without replacement, in their order.
+    #[must_use]
+    pub fn thinned(&self, max_rows: usize, seed: Seed) -> Self {
+        let n = self.labelled.rows.len();
+        if n <= max_rows {
+            return self.clone();
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed.0);
+        let mut kept = rand::seq::index::sample(&mut rng, n, max_rows).into_vec();
+        kept.sort_unstable();
+        let rows = kept.iter().map(|&at| self.labelled.rows[at]).collect();
+        let outcomes = kept.iter().map(|&at| self.labelled.outcomes[at]).collect();
+        Self { dataset: self.dataset, labelled: Labelled { rows, outcomes } }
+    }
+
+    /// The set the rows belong to.
+    #[must_use]
+    pub const fn dataset(&self) -> &'a Dataset {
+        self.dataset
+    }
+
+    /// Row numbers in the set.
+    #[must_use]
+    pub fn row_numbers(&self) -> &[usize] {
+        &self.labelled.rows
+    }
+
+    /// The outcome of each row.
+    #[must_use]
+    pub fn outcomes(&self) -> &[bool] {
+        &self.labelled.outcomes
+    }
+
+    /// The features of each row.
+    #[must_use]
+    pub fn rows(&self) -> Vec<&'a [f64]> {
+        self.labelled.rows.iter().map(|&row| self.dataset.row(row)).collect()
+    }
+
+    /// How many rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.labelled.rows.len()
+    }
+
+    /// How many have the outcome.
+    #[must_use]
+    pub fn n_positive(&self) -> usize {
+        self.labelled.outcomes.iter().filter(|outcome| **outcome).count()
+    }
+}
+
+/// Something that learns P(outcome | features).
+pub trait Learner: Sync {
+    /// A stable name: in the artifact and the report.
+    fn name(&self) -> &'static str;
+
+    /// Most rows it is given; more are thinned by a seeded draw.
+    fn max_rows(&self) -> usize;
+
+    /// Fits `sample`; the same sample and seed give the same result.
+    fn fit(&self, sample: &Sample<'_>, seed: Seed) -> Result<Box<dyn Fitted>, LearnError>;
+}
+
+/// What a learner made.
+pub trait Fitted: Send + Sync {
+    /// The log-odds of each row, uncalibrated, by the library's own prediction. Rows as the learner was given them.
+    fn margins(&self, rows: &[&[f64]]) -> Result<Vec<f64>, LearnError>;
+
+    /// The form that scores without the library.
+    fn seal(&self) -> Result<SealedScorer, LearnError>;
+
+    /// Whether the sealed form explains itself exactly; else a linear companion gives the reasons.
+    fn explains_itself(&self) -> bool;
+
+    /// What the report should say: columns dropped, iterations used.
+    fn notes(&self) -> Vec<String>;
+}
+
+/// Every learner, the simplest first.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Learner>> {
+    vec![
+        Box::new(linfa_logistic::LinfaLogistic::default()),
+        Box::new(smartcore_forest::SmartcoreForest::default()),
+    ]
+}
+
+/// What `encoding` dropped, as a note.
+fn dropped_note(encoding: &crate::encoding::Encoding) -> Vec<String> {
+    encoding.dropped.iter().map(|(name, reason)| format!("column {name} dropped: {reason}")).collect()
+}
