@@ -31,12 +31,12 @@ fn table(events: &[Event]) -> DemandTable {
 
 #[test]
 fn events_become_weeks() {
-    let mut shown = event("price_shown", 15_001, 1, 500);
+    let mut shown = event("price_shown", 15_000, 1, 500);
     shown
         .attributes
         .insert("price_rule".into(), nextbest_models::event::AttributeValue::Text("experiment".into()));
-    let refund = event("refunded", 15_002, 1, 400);
-    let events = [event("order_placed", 15_000, 4, 1600), shown, refund, event("page_viewed", 15_001, 1, 9)];
+    let refund = event("refunded", 15_000, 1, 400);
+    let events = [event("order_placed", 15_000, 4, 1600), shown, refund, event("page_viewed", 15_000, 1, 9)];
     let found = table(&events).observations();
     assert_eq!(found.len(), 1);
     let week = &found[0];

@@ -1,0 +1,266 @@
+//! From rows to a sealed model that scores as its learner does; and what is refused, by name.
+
+use super::*;
+use crate::dataset::Column;
+use crate::learner::linfa_logistic::LinfaLogistic;
+use crate::learner::smartcore_forest::SmartcoreForest;
+use crate::learner::{self, MIN_PER_CLASS};
+use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata};
+use nextbest_models::customer::CustomerId;
+use nextbest_models::propensity::{Calibration, ReasonSource};
+use nextbest_models::units::{DAY_MS, Timestamp};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const NAMES: [&str; 6] = ["recency_days", "orders_90d", "spend", "plan", "nps", "same"];
+
+fn cutoff(month: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + month * 30 * DAY_MS).unwrap()
+}
+
+/// A customer's features and the log-odds of leaving: skewed, categorical, missing and constant columns.
+fn draw(rng: &mut ChaCha8Rng, bent: bool) -> ([f64; 6], f64) {
+    let recency = rng.random_range(0.0..120.0_f64).floor();
+    let orders = (rng.random_range(0.0..1.0_f64).powi(3) * 12.0).floor();
+    let spend = (rng.random_range(0.0..9.0_f64)).exp();
+    let plan = f64::from(rng.random_range(0..4_u32));
+    let nps = if rng.random_bool(0.3) { f64::NAN } else { f64::from(rng.random_range(0..11_u32)) };
+    let risk = match (bent, recency > 60.0, orders > 2.0) {
+        (true, true, false) => 1.6,
+        (true, ..) => -2.4,
+        (false, ..) => 0.03 * (recency - 60.0) - 0.3 * orders - 0.2 * (spend.ln() - 4.5),
+    };
+    let code = [0.3, -0.4, 0.0, 0.8][plan as usize];
+    let known = if nps.is_nan() { 0.5 } else { -0.12 * (nps - 5.0) };
+    ([recency, orders, spend, plan, nps, 1.0], risk + code + known - 0.8)
+}
+
+fn columns() -> Vec<Column> {
+    NAMES
+        .iter()
+        .map(|&name| if name == "plan" { Column::code(name) } else { Column::numeric(name) })
+        .collect()
+}
+
+fn churn_like(n: usize, bent: bool, seed: u64) -> Dataset {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut set = Dataset::new(columns(), vec!["churn".into()]).unwrap();
+    for row in 0..n {
+        let (features, log_odds) = draw(&mut rng, bent);
+        let outcome = rng.random_bool(1.0 / (1.0 + (-log_odds).exp()));
+        let id = CustomerId::new(format!("c{}", row / 3)).unwrap();
+        set.push(id, cutoff((row % 3) as i64), &features, &[Some(outcome)]).unwrap();
+    }
+    set
+}
+
+fn split() -> Split {
+    Split { fit: vec![cutoff(0)], calibrate: cutoff(1), test: cutoff(2) }
+}
+
+fn request(dataset: &Dataset) -> PropensityRequest<'_> {
+    let parts = Parts::by_cutoff(dataset, "churn", &split()).unwrap();
+    PropensityRequest { name: "churn", label: None, dataset, parts, split: Some(split()), seed: Seed(7) }
+}
+
+fn sealed(parts: PropensityParts) -> Artifact {
+    let mut builder = ArtifactBuilder::new(Metadata {
+        name: "test".into(),
+        schema_fingerprint: "cd".repeat(32),
+        feature_names: NAMES.map(str::to_owned).to_vec(),
+        trained_through: cutoff(3),
+        code_version: "test".into(),
+        seed: Seed(7),
+        sources: BTreeMap::new(),
+        models: vec![],
+    });
+    builder.propensity(parts);
+    builder.seal().unwrap()
+}
+
+/// Rows as a hostile caller would send them: missing, infinite, unseen codes, numbers far outside the training rows.
+fn random_rows(n: usize, seed: u64) -> Vec<Vec<f64>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let cell = |rng: &mut ChaCha8Rng, value: f64| match rng.random_range(0..20_u32) {
+        0..3 => f64::NAN,
+        3 => f64::INFINITY,
+        4 => -value * 1e6,
+        5 => rng.random_range(-1e9..1e9),
+        _ => value,
+    };
+    (0..n)
+        .map(|_| {
+            let (features, _) = draw(&mut rng, false);
+            features.iter().map(|&value| cell(&mut rng, value)).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_artifact_scores_as_its_learner_on_ten_thousand_random_rows() {
+    let data = churn_like(9_000, false, 21);
+    let all: Vec<usize> = (0..data.n_rows()).collect();
+    let outcomes = data.labelled("churn").unwrap().outcomes;
+    let sample = Sample::checked(&data, Labelled { rows: all, outcomes }, "fit", "churn").unwrap();
+    let rows = random_rows(10_000, 22);
+    let views: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+    let knots = Calibration::from_numbers(&[2.0, -2.0, 0.05, 0.0, 0.3, 1.5, 0.8]).unwrap();
+    let maps = [Calibration::Identity, Calibration::Platt { slope: 0.8, intercept: -0.2 }, knots];
+    for learner in learner::all() {
+        let fitted = learner.fit(&sample, Seed(3)).unwrap();
+        let margins = fitted.margins(&views).unwrap();
+        for calibration in &maps {
+            let parts = PropensityParts {
+                metadata: ModelMetadata {
+                    name: "churn".into(),
+                    kind: ModelKind::Propensity,
+                    learner: learner.name().into(),
+                    label: None,
+                    counts: BTreeMap::new(),
+                    metrics: BTreeMap::new(),
+                    notes: vec![],
+                    sections: BTreeMap::new(),
+                },
+                scorer: fitted.seal().unwrap(),
+                companion: None,
+                calibration: calibration.clone(),
+                golden: vec![],
+            };
+            let artifact = sealed(parts);
+            let model = artifact.propensity("churn").unwrap();
+            let own = margins.iter().map(|&margin| calibration.apply(margin).get());
+            let worst =
+                own.zip(&rows).map(|(own, row)| (own - model.score(row).get()).abs()).fold(0.0, f64::max);
+            assert!(worst <= 1e-6, "{} {}: {worst}", learner.name(), calibration.name());
+        }
+    }
+}
+
+#[test]
+fn a_straight_truth_is_learned_upright_and_explained() {
+    let data = churn_like(12_000, false, 5);
+    let trained = train(request(&data), &learner::all()).unwrap();
+    let report = &trained.report;
+    assert_eq!(trained.parts.metadata.learner, "linfa_logistic");
+    // The log-odds themselves rank the test rows at AUC .80; linfa's inverted class would give .20.
+    assert!(report.test.auc.unwrap().value > 0.77, "{:?}", report.test);
+    assert!(report.test.base_rate < 0.5, "the outcome is the rarer class, which linfa calls negative");
+    assert!(
+        report.test.calibration_error < 3.0 * report.test.calibration_error_by_chance,
+        "{:?}",
+        report.test
+    );
+    let chosen = report.candidates.iter().find(|candidate| candidate.chosen).unwrap();
+    assert!(chosen.notes.contains(&"column same dropped: constant".to_owned()));
+    let artifact = sealed(trained.parts);
+    assert_eq!(artifact.check_golden().unwrap().n_rows, 64);
+    let model = artifact.propensity("churn").unwrap();
+    let (stale, fresh) = ([110.0, 0.0, 20.0, 3.0, 0.0, 1.0], [2.0, 9.0, 5000.0, 1.0, 10.0, 1.0]);
+    assert!(model.score(&stale).get() > 0.7 && model.score(&fresh).get() < 0.1);
+    let reasons = model.explain(&stale);
+    assert_eq!((reasons.source, reasons.strongest(1)[0].feature), (ReasonSource::Model, 0));
+    assert!(reasons.strongest(1)[0].log_odds > 0.0);
+}
+
+#[test]
+fn a_bent_truth_takes_the_forest_with_linear_reasons() {
+    let data = churn_like(12_000, true, 6);
+    let trained = train(request(&data), &learner::all()).unwrap();
+    assert_eq!(trained.parts.metadata.learner, "smartcore_forest");
+    let losses: Vec<f64> =
+        trained.report.candidates.iter().map(|c| c.choice_log_loss.unwrap().value).collect();
+    assert!(losses[1] < losses[0]);
+    let artifact = sealed(trained.parts);
+    artifact.check_golden().unwrap();
+    let model = artifact.propensity("churn").unwrap();
+    assert_eq!(model.explain(&[90.0, 0.0, 20.0, 3.0, 0.0, 1.0]).source, ReasonSource::LinearCompanion);
+}
+
+#[test]
+fn training_is_deterministic() {
+    let data = churn_like(3_000, true, 8);
+    let bytes = |seed| {
+        let trained =
+            train(PropensityRequest { seed: Seed(seed), ..request(&data) }, &learner::all()).unwrap();
+        sealed(trained.parts).as_bytes().to_vec()
+    };
+    assert_eq!(bytes(1), bytes(1));
+    assert_ne!(bytes(1), bytes(2), "the forest's draw depends on the seed");
+}
+
+#[test]
+fn rows_beyond_the_cap_are_thinned_by_seed() {
+    let data = churn_like(3_000, false, 9);
+    let labelled = data.labelled("churn").unwrap();
+    let sample = Sample::checked(&data, labelled, "fit", "churn").unwrap();
+    let thin = sample.thinned(1_000, Seed(4));
+    assert_eq!((thin.n_rows(), sample.thinned(5_000, Seed(4)).n_rows()), (1_000, 3_000));
+    assert_eq!(thin.row_numbers(), sample.thinned(1_000, Seed(4)).row_numbers());
+    assert_ne!(thin.row_numbers(), sample.thinned(1_000, Seed(5)).row_numbers());
+    assert!(thin.row_numbers().is_sorted());
+}
+
+fn refused(outcome: impl Fn(usize) -> bool, n: usize) -> LearnError {
+    let mut set = Dataset::new(columns(), vec!["churn".into()]).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for row in 0..n {
+        let id = CustomerId::new("c").unwrap();
+        set.push(id, cutoff((row % 3) as i64), &draw(&mut rng, false).0, &[Some(outcome(row))]).unwrap();
+    }
+    match train(request(&set), &learner::all()) {
+        Err(TrainError::Learn { source, .. }) => source,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_teaches_nothing_is_refused_by_name() {
+    assert!(matches!(refused(|_| true, 0), LearnError::NoRows { part: "fit", .. }));
+    assert!(matches!(refused(|_| false, 900), LearnError::OneClass { part: "fit", outcome: false, .. }));
+    assert!(matches!(refused(|_| true, 900), LearnError::OneClass { outcome: true, .. }));
+    // Rows 0, 3, 6, ... are fitted on; 49 of them have the outcome.
+    let few = refused(|row| row % 3 != 0 || row < 49 * 3, 900);
+    assert!(matches!(few, LearnError::TooFew { part: "fit", found: 49, outcome: true, .. }), "{few}");
+    let text = few.to_string();
+    assert!(
+        text.contains("49 rows have churn = true") && text.contains(&MIN_PER_CLASS.to_string()),
+        "{text}"
+    );
+}
+
+#[test]
+fn columns_without_content_are_refused_by_every_learner() {
+    let mut set =
+        Dataset::new(vec![Column::numeric("same"), Column::numeric("never")], vec!["churn".into()]).unwrap();
+    for row in 0..600 {
+        let id = CustomerId::new("c").unwrap();
+        set.push(id, cutoff(row % 3), &[1.0, f64::NAN], &[Some(row % 2 == 0)]).unwrap();
+    }
+    let Err(TrainError::Learn { source, .. }) = train(request(&set), &learner::all()) else { panic!() };
+    assert_eq!(
+        source.to_string(),
+        "no column is left to learn from: column same dropped: constant; column never dropped: missing in every row"
+    );
+    let mut weighted = churn_like(600, false, 2);
+    weighted.set_weights(vec![2.0; 600]).unwrap();
+    let Err(TrainError::Learn { source, .. }) = train(request(&weighted), &learner::all()) else { panic!() };
+    assert_eq!(source, LearnError::Weights("linfa_logistic"));
+}
+
+#[test]
+fn one_learner_that_fails_does_not_stop_the_other() {
+    let data = churn_like(3_000, false, 10);
+    let broken = LinfaLogistic { alpha: -1.0, ..LinfaLogistic::default() };
+    let learners: Vec<Box<dyn Learner>> = vec![Box::new(broken), Box::new(SmartcoreForest::default())];
+    let trained = train(request(&data), &learners).unwrap();
+    assert_eq!(trained.parts.metadata.learner, "smartcore_forest");
+    assert!(
+        trained.report.candidates[0].failure.as_ref().is_some_and(|text| text.contains("linfa_logistic"))
+    );
+    let artifact = sealed(trained.parts);
+    let reasons = artifact.propensity("churn").unwrap().explain(&[1.0; 6]);
+    assert!(
+        reasons.contributions.is_empty(),
+        "without a linear companion there are no reasons, not false ones"
+    );
+}
