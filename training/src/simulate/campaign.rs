@@ -23,8 +23,10 @@ pub const CHANNELS: [&str; N_CHANNELS] = ["email", "push", "phone"];
 /// A campaign type and how it works on the median customer.
 #[derive(Clone, Copy, Debug)]
 pub struct Campaign {
-    /// Its name; also the `action_id` in the log.
+    /// The campaign type: its name in the truth.
     pub id: &'static str,
+    /// The action under which the log knows it, as in examples/shop/policy.toml.
+    pub action_id: &'static str,
     /// Probability that one who has read it comes to the shop, by mood: delighted, content, annoyed, resting.
     pub pull: [f64; 4],
     /// Multiple of the pull while the customer has stock at home, and when not.
@@ -39,27 +41,28 @@ pub struct Campaign {
 
 /// The ten types, in the order of the documentation.
 pub const CAMPAIGNS: [Campaign; N_ACTIONS] = [
-    campaign("follow_up", [0.35, 0.25, 0.10, 0.03], [0.9, 1.3], 1.2, 0.7, 0.5),
-    campaign("remarketing", [0.35, 0.35, 0.15, 0.05], [1.3, 0.7], 1.2, 1.5, 1.0),
-    campaign("keep_warm", [0.25, 0.30, 0.10, 0.05], [1.1, 0.9], 1.5, 1.0, 0.8),
-    campaign("re_engage", [0.15, 0.20, 0.15, 0.20], [1.1, 0.6], 1.0, 1.0, 1.2),
-    campaign("upsell", [0.50, 0.30, 0.05, 0.02], [1.0, 1.2], 1.2, 1.4, 1.3),
-    campaign("survey", [0.10, 0.08, 0.05, 0.02], [1.0, 1.0], 0.8, 1.0, 0.4),
-    campaign("referral", [0.15, 0.08, 0.02, 0.01], [1.0, 1.0], 0.6, 1.5, 0.8),
-    campaign("renewal", [0.30, 0.25, 0.10, 0.05], [1.1, 0.8], 0.5, 0.7, 1.2),
-    campaign("prevent_defection", [0.15, 0.20, 0.45, 0.15], [1.1, 0.8], 1.0, 0.9, 1.0),
-    campaign("recovery", [0.10, 0.10, 0.30, 0.40], [1.1, 0.7], 1.0, 0.9, 1.0),
+    campaign("follow_up", "second_order", [0.35, 0.25, 0.10, 0.03], [0.9, 1.3], 1.2, 0.7, 0.5),
+    campaign("remarketing", "browse_reminder", [0.35, 0.35, 0.15, 0.05], [1.3, 0.7], 1.2, 1.5, 1.0),
+    campaign("keep_warm", "newsletter", [0.25, 0.30, 0.10, 0.05], [1.1, 0.9], 1.5, 1.0, 0.8),
+    campaign("re_engage", "we_miss_you", [0.15, 0.20, 0.15, 0.20], [1.1, 0.6], 1.0, 1.0, 1.2),
+    campaign("upsell", "bundle", [0.50, 0.30, 0.05, 0.02], [1.0, 1.2], 1.2, 1.4, 1.3),
+    campaign("survey", "how_are_we_doing", [0.10, 0.08, 0.05, 0.02], [1.0, 1.0], 0.8, 1.0, 0.4),
+    campaign("referral", "invite_a_friend", [0.15, 0.08, 0.02, 0.01], [1.0, 1.0], 0.6, 1.5, 0.8),
+    campaign("renewal", "renew", [0.30, 0.25, 0.10, 0.05], [1.1, 0.8], 0.5, 0.7, 1.2),
+    campaign("prevent_defection", "stay_with_us", [0.15, 0.20, 0.45, 0.15], [1.1, 0.8], 1.0, 0.9, 1.0),
+    campaign("recovery", "come_back", [0.10, 0.10, 0.30, 0.40], [1.1, 0.7], 1.0, 0.9, 1.0),
 ];
 
 const fn campaign(
     id: &'static str,
+    action_id: &'static str,
     pull: [f64; 4],
     stock_factor: [f64; 2],
     weight: f64,
     youth: f64,
     sting: f64,
 ) -> Campaign {
-    Campaign { id, pull, stock_factor, weight, youth, sting }
+    Campaign { id, action_id, pull, stock_factor, weight, youth, sting }
 }
 
 /// The hidden state a contact meets.
@@ -159,6 +162,19 @@ impl ContactOdds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_names_the_actions_of_the_example() {
+        let policy = include_str!("../../../examples/shop/policy.toml");
+        let policy: toml::Table = policy.parse().unwrap();
+        for action in policy["action"].as_array().unwrap() {
+            let member = |name: &str| action[name].as_str().unwrap();
+            let campaign = CAMPAIGNS.iter().find(|campaign| campaign.id == member("campaign_type"));
+            if let Some(campaign) = campaign {
+                assert_eq!(campaign.action_id, member("id"));
+            }
+        }
+    }
 
     #[test]
     fn legacy_probabilities_add_up() {

@@ -487,20 +487,21 @@ struct Contact {
 impl Contact {
     fn note(&self, journal: &mut Journal, kind: EventType, at: i64, with_probability: bool) {
         let event = journal.add(&Who::Customer, kind, at);
-        let (action, channel) = (CAMPAIGNS[self.action].id, CHANNELS[self.channel]);
+        let (action, channel) = (CAMPAIGNS[self.action].action_id, CHANNELS[self.channel]);
         event.channel = Some(channel.to_owned());
         event.decision_id = Some(self.decision_id.clone());
         event.action_id = Some(action.to_owned());
         event.treatment_id = Some(treatment_id(self.action, self.channel));
         if with_probability {
             number(event, "choice_probability", self.choice_probability);
+            text(event, "campaign_type", CAMPAIGNS[self.action].id);
             text(event, "policy", "legacy-1");
         }
     }
 }
 
-/// `upsell-email`.
+/// `newsletter_email`.
 #[must_use]
 pub fn treatment_id(action: usize, channel: usize) -> String {
-    format!("{}-{}", CAMPAIGNS[action].id, CHANNELS[channel])
+    format!("{}_{}", CAMPAIGNS[action].action_id, CHANNELS[channel])
 }
