@@ -6,6 +6,17 @@
 mod exit;
 mod folder;
 mod check;
+mod progress;
+mod simulate;
+mod import;
+mod train;
+mod store;
+mod embedded;
+mod load;
+mod serve;
+mod ask;
+mod answer;
+mod demo;
 
 use std::process::ExitCode;
 
@@ -24,13 +35,31 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The whole loop: data, import, train, load, serve, three answers, an outcome back in.
+    Demo(demo::Args),
     /// Check a project folder; every fault with file and line.
     Check(check::Args),
+    /// Simulate a shop: events as they would be logged, and the truth that made them.
+    Simulate(simulate::Args),
+    /// Import files into the event log: every row ends in one bucket of the report.
+    Import(import::Args),
+    /// Train on the event log: one sealed artifact and its report.
+    Train(train::Args),
+    /// Replay the event log into the store and build the at-risk snapshot.
+    Load(load::Args),
+    /// Serve all functions on loopback.
+    Serve(serve::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Serve(args) => serve::run(&args),
     };
     exit::code(outcome)
 }

@@ -9,6 +9,8 @@ pub mod metrics;
 pub mod selection;
 pub mod demand;
 pub mod train;
+pub mod report;
+pub mod seal;
 pub mod event_log;
 pub mod import;
 pub mod simulate;

@@ -1,0 +1,94 @@
+//! `nextbest serve`: all functions on loopback, over the embedded store or the endpoint of the environment.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use nextbest_functions::app::App;
+use nextbest_functions::clock::Clock;
+use nextbest_functions::keys::{Keys, NewKey};
+use nextbest_functions::local;
+use nextbest_models::units::Timestamp;
+use tokio::net::TcpListener;
+
+use crate::exit::{Failure, Outcome};
+use crate::folder::Folder;
+use crate::load::config;
+use crate::store::{OpenStore, StoreArgs};
+
+/// What `nextbest serve` takes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  nextbest serve --project examples/shop --port 8080")]
+pub struct Args {
+    /// The project folder.
+    #[arg(long, default_value = "examples/shop")]
+    project: PathBuf,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Let the server's clock start here instead of now: for data that ends in the past.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Serves until Ctrl-C.
+#[expect(clippy::print_stdout, reason = "the answer of the command")]
+pub fn run(args: &Args) -> Outcome {
+    let folder = Folder::open(&args.project)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let listener = bind(args.port).await?;
+        let open = args.store.open(&folder).await?;
+        let (keys, shown) = Keys::open_or_create(&folder.keys())?;
+        let clock = args.now.map_or_else(Clock::system, Clock::starting_at);
+        let app = app(&folder, &open, keys, clock).await?;
+        println!("listening on http://{} over {}", listener.local_addr()?, open.place);
+        println!("{}", key_lines(&shown, &folder));
+        serve(listener, app, ctrl_c()).await
+    })
+}
+
+/// Takes the port, or says who may be in the way.
+pub async fn bind(port: u16) -> Result<TcpListener, Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::call(format!("{address}: {error}; choose another port with --port")))
+}
+
+/// The functions' state over an open store.
+pub async fn app(folder: &Folder, open: &OpenStore, keys: Keys, clock: Clock) -> Result<App, Failure> {
+    let app = App::open(&config(folder, &open.store, keys), open.store.clone(), clock)?;
+    app.warm().await;
+    Ok(app)
+}
+
+/// Serves every function until `stop` comes, then lets running requests end.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
+    axum::serve(listener, local::router(app)).with_graceful_shutdown(stop).await?;
+    Ok(())
+}
+
+/// Ends when a person presses Ctrl-C.
+pub async fn ctrl_c() {
+    // Without a handler the process ends on the signal anyway.
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// The new keys, once, or where the hashes of the earlier ones lie.
+pub fn key_lines(shown: &[NewKey], folder: &Folder) -> String {
+    let path = folder.keys();
+    if shown.is_empty() {
+        return format!("API keys: as shown when they were made; delete {} for new ones", path.display());
+    }
+    let lines =
+        shown.iter().map(|key| format!("  export {}_KEY={}", key.role.as_str().to_uppercase(), key.secret));
+    let lines: Vec<String> = lines.collect();
+    format!("API keys, shown this once (only hashes are kept, in {}):\n{}", path.display(), lines.join("\n"))
+}
