@@ -1,1 +1,9 @@
-//! Whole-system tests live in `tests/`; this library holds what they share.
+//! Whole-system tests live in `tests/`; this library holds what they share: a small project with sealed models,
+//! DynamoDB stand-ins, a proxy that injects faults, and an emulated Lambda runtime interface.
+
+#[path = "../../cli/src/embedded.rs"]
+pub mod embedded;
+pub mod backend;
+pub mod fault;
+pub mod fixture;
+pub mod runtime;

@@ -18,6 +18,7 @@ use super::retry::Backoff;
 
 const BATCH: usize = 25;
 const BATCH_ATTEMPTS: u32 = 12;
+const BATCH_WAIT_MS: u64 = 400;
 const CONCURRENCY: usize = 4;
 
 /// What a bulk load wrote.
@@ -82,7 +83,7 @@ impl Store {
                 cause: error.to_string(),
             }
         })?;
-        let mut backoff = Backoff::new(BATCH_ATTEMPTS);
+        let mut backoff = Backoff::new(BATCH_ATTEMPTS, BATCH_WAIT_MS);
         while !pending.is_empty() {
             let request = HashMap::from([(self.table.clone(), pending.clone())]);
             let answer = self.client.batch_write_item().set_request_items(Some(request)).send().await;

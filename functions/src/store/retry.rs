@@ -13,15 +13,15 @@ pub(super) struct Backoff {
     attempts: u32,
     limit: u32,
     bound: Duration,
+    longest: Duration,
 }
 
 const FIRST: Duration = Duration::from_millis(4);
-const LONGEST: Duration = Duration::from_millis(400);
 
 impl Backoff {
-    /// Allows `limit` attempts in all.
-    pub(super) const fn new(limit: u32) -> Self {
-        Self { attempts: 1, limit, bound: FIRST }
+    /// Allows `limit` attempts in all, with waits of at most `longest_ms` milliseconds.
+    pub(super) const fn new(limit: u32, longest_ms: u64) -> Self {
+        Self { attempts: 1, limit, bound: FIRST, longest: Duration::from_millis(longest_ms) }
     }
 
     /// The attempts begun so far.
@@ -35,7 +35,7 @@ impl Backoff {
             return false;
         }
         tokio::time::sleep(clock::random_share(self.bound)).await;
-        self.bound = LONGEST.min(self.bound * 2);
+        self.bound = self.longest.min(self.bound * 2);
         self.attempts += 1;
         true
     }

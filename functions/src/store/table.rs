@@ -48,7 +48,7 @@ impl Store {
     }
 
     async fn wait_until_active(&self) -> Result<(), StoreError> {
-        let mut backoff = Backoff::new(50);
+        let mut backoff = Backoff::new(50, 400);
         loop {
             let described = self.client.describe_table().table_name(&self.table).send().await;
             let described = described.map_err(|error| self.named("DescribeTable", &error))?;

@@ -1,0 +1,154 @@
+//! A small project with models sealed by hand, so that tests of the functions need no training.
+//!
+//! The models are linear with round coefficients: what they answer can be computed on paper.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nextbest_functions::app::App;
+use nextbest_functions::auth::AuthMode;
+use nextbest_functions::clock::Clock;
+use nextbest_functions::config::Config;
+use nextbest_functions::keys::{Keys, NewKey, Role};
+use nextbest_functions::store::Store;
+use nextbest_models::artifact::{
+    ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer,
+};
+use nextbest_models::event::Event;
+use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity, demand};
+use nextbest_models::project::Project;
+use nextbest_models::propensity::Calibration;
+use nextbest_models::propensity::linear::{ColumnSpec, Transform};
+use nextbest_models::units::{Seed, Timestamp};
+use serde_json::{Value, json};
+
+/// The project folder of the fixtures.
+pub fn mini() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mini")
+}
+
+/// The fixture project.
+pub fn project() -> Project {
+    Project::read(|file| std::fs::read_to_string(mini().join(file))).expect("the fixture is a good project")
+}
+
+/// The moment at which tests ask.
+pub fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().expect("a good time")
+}
+
+/// Copies the project into `folder` and seals its models there.
+pub fn install(folder: &Path) {
+    std::fs::create_dir_all(folder.join("artifacts")).expect("a folder");
+    for file in nextbest_models::project::FILES {
+        std::fs::copy(mini().join(file), folder.join(file)).expect("a copy");
+    }
+    std::fs::write(folder.join("artifacts/mini.nba"), artifact(&project(), None)).expect("a file");
+    std::fs::write(folder.join("artifacts/CURRENT"), "mini.nba\n").expect("a file");
+}
+
+/// The sealed models of `project`; under another schema fingerprint if one is given.
+pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
+    let metadata = Metadata {
+        name: "mini".to_owned(),
+        schema_fingerprint: fingerprint.unwrap_or(project.schema.fingerprint()).to_owned(),
+        feature_names: project.schema.names().to_vec(),
+        trained_through: "2026-02-01T00:00:00Z".parse().expect("a good time"),
+        code_version: "0.1.0".to_owned(),
+        seed: Seed(7),
+        sources: BTreeMap::new(),
+        models: Vec::new(),
+    };
+    let mut builder = ArtifactBuilder::new(metadata);
+    // Log-odds of churn: -1 + recency / 30 days - orders. Of conversion: -1 + 0.1 views.
+    builder.propensity(propensity(project, "churn", -1.0, &[(2, 1.0 / 30.0), (0, -1.0)]));
+    builder.propensity(propensity(project, "conversion", -1.0, &[(3, 0.1)]));
+    let record = DemandRecord {
+        level: DemandLevel::Sku,
+        name: "MUG".to_owned(),
+        category: Some("mugs".to_owned()),
+        reference_price_minor: 1299,
+        units_per_week: 40.0,
+        elasticity: Some(Elasticity { value: -2.0, se: 0.2, lo: -2.4, hi: -1.6 }),
+        own: Some((-2.1, 0.25)),
+        purchase_probability: Some(0.05),
+        n_weeks: 52,
+        n_units: 2080,
+        n_shown: 41600,
+        flags: Vec::new(),
+    };
+    builder.demand(described(project, "demand"), demand::seal(vec![record]).expect("a good record"));
+    builder.seal().expect("a good artifact").as_bytes().to_vec()
+}
+
+fn propensity(project: &Project, name: &str, intercept: f64, weights: &[(usize, f64)]) -> PropensityParts {
+    let columns = weights.iter().map(|&(feature, weight)| {
+        let transform = Transform::Value { fill: 0.0 };
+        (ColumnSpec { feature, transform, mean: 0.0, inverse_scale: 1.0 }, weight)
+    });
+    let mut columns: Vec<_> = columns.collect();
+    columns.sort_by_key(|(column, _)| column.feature);
+    PropensityParts {
+        metadata: described(project, name),
+        scorer: SealedScorer::linear(intercept, &columns),
+        companion: None,
+        calibration: Calibration::Identity,
+        golden: Vec::new(),
+    }
+}
+
+fn described(project: &Project, name: &str) -> ModelMetadata {
+    ModelMetadata {
+        name: name.to_owned(),
+        kind: ModelKind::Propensity,
+        learner: "by hand".to_owned(),
+        label: project.settings.labels.get(name).cloned(),
+        counts: BTreeMap::from([("n_train".to_owned(), 1000)]),
+        metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
+        notes: Vec::new(),
+        sections: BTreeMap::new(),
+    }
+}
+
+/// The functions' state over `store`, standing still at [`now`], and one key for every role.
+pub fn app(folder: &Path, store: Store) -> (App, Vec<NewKey>) {
+    let (config, shown) = config(folder, &store);
+    (App::open(&config, store, Clock::fixed(now())).expect("the fixture opens"), shown)
+}
+
+/// The configuration of a server over `store`, and one key for every role.
+pub fn config(folder: &Path, store: &Store) -> (Config, Vec<NewKey>) {
+    let (keys, shown) = Keys::generate().expect("randomness");
+    let config = Config {
+        project: folder.to_owned(),
+        artifact: None,
+        table: store.table().to_owned(),
+        auth: AuthMode::ApiKey,
+        keys,
+    };
+    (config, shown)
+}
+
+/// The key of `role`.
+pub fn key(keys: &[NewKey], role: Role) -> &str {
+    &keys.iter().find(|key| key.role == role).expect("every role has one").secret
+}
+
+/// An order line as JSON: `order` of `customer`, `days` before [`now`], of `amount` minor units.
+pub fn order_json(customer: &str, order: u32, days: i32, amount: i64) -> Value {
+    json!({
+        "event_id": format!("{customer}-order-{order}"),
+        "type": "order_placed",
+        "occurred_at": now().plus_days(-days),
+        "customer_id": customer,
+        "sku": "MUG",
+        "quantity": 1,
+        "value": { "amount_minor": amount, "currency": "GBP" },
+        "attributes": { "order_id": format!("o{order}") },
+    })
+}
+
+/// The same as an event.
+pub fn order(customer: &str, order: u32, days: i32, amount: i64) -> Event {
+    serde_json::from_value(order_json(customer, order, days, amount)).expect("a good event")
+}
