@@ -10,6 +10,8 @@ mod progress;
 mod simulate;
 mod import;
 mod train;
+mod inspect;
+mod verify;
 mod store;
 mod embedded;
 mod load;
@@ -45,6 +47,10 @@ enum Command {
     Import(import::Args),
     /// Train on the event log: one sealed artifact and its report.
     Train(train::Args),
+    /// What an artifact says of itself.
+    Inspect(inspect::Args),
+    /// Check an artifact: every byte, every structure, every golden row.
+    Verify(verify::Args),
     /// Replay the event log into the store and build the at-risk snapshot.
     Load(load::Args),
     /// Serve all functions on loopback.
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Serve(args) => serve::run(&args),
     };

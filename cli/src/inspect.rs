@@ -1,0 +1,80 @@
+//! `nextbest inspect`: what an artifact says of itself, once every byte of it has been checked.
+
+use std::path::PathBuf;
+
+use comfy_table::{Table, presets::NOTHING};
+use nextbest_models::artifact::{Artifact, Inspection};
+
+use crate::exit::{Failure, Outcome};
+
+/// What `nextbest inspect` takes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  nextbest inspect examples/shop/artifacts/shop-2025-12-31-1a2b3c4d.nba")]
+pub struct Args {
+    /// The artifact.
+    #[arg(value_name = "FILE.nba")]
+    file: PathBuf,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads and opens an artifact file of any schema.
+pub fn open(file: &PathBuf) -> Result<Artifact, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::call(format!("{}: {error}", file.display())))?;
+    Ok(Artifact::from_bytes(bytes, None).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?)
+}
+
+/// Opens and tells.
+#[expect(clippy::print_stdout, reason = "the answer of the command")]
+pub fn run(args: &Args) -> Outcome {
+    let artifact = open(&args.file)?;
+    let inspection = artifact.inspect();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&inspection)?);
+    } else {
+        println!("{}", told(&inspection));
+    }
+    Ok(())
+}
+
+/// The inspection for a person.
+fn told(inspection: &Inspection<'_>) -> Table {
+    let metadata = inspection.metadata;
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    row("name", metadata.name.clone());
+    row("sha256", inspection.sha256.to_owned());
+    row("size", format!("{} bytes", inspection.n_bytes));
+    row("trained through", metadata.trained_through.to_string());
+    row("code version", metadata.code_version.clone());
+    row("seed", metadata.seed.0.to_string());
+    row("feature schema", metadata.schema_fingerprint.clone());
+    row("features", format!("{}: {}", metadata.feature_names.len(), metadata.feature_names.join(", ")));
+    metadata.sources.iter().for_each(|(name, sha256)| row(name, sha256.clone()));
+    for model in &metadata.models {
+        row("", String::new());
+        row("model", format!("{} ({})", model.name, model.learner));
+        if let Some(shape) = inspection.scorers.iter().find(|shape| shape.model == model.name) {
+            let scorer = &shape.scorer;
+            let size = match scorer.n_trees {
+                0 => format!("{} columns", scorer.n_columns),
+                n_trees => format!("{n_trees} trees, {} nodes", scorer.n_nodes),
+            };
+            let (golden, calibration) = (shape.n_golden_rows, scorer.calibration);
+            row(
+                "  scorer",
+                format!("{}, {size}; calibration {calibration}; {golden} golden rows", scorer.scorer),
+            );
+        } else if let Some(n_skus) = inspection.n_skus {
+            row("  curves", format!("{n_skus} SKUs"));
+        }
+        model.counts.iter().for_each(|(name, count)| row(&format!("  {name}"), count.to_string()));
+        model.metrics.iter().for_each(|(name, value)| row(&format!("  {name}"), format!("{value:.4}")));
+        model.notes.iter().for_each(|note| row("  note", note.clone()));
+    }
+    table
+}
