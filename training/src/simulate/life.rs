@@ -7,18 +7,20 @@ use nextbest_models::customer::CustomerId;
 use nextbest_models::event::EventType;
 use nextbest_models::units::{Currency, DAY_MS, Seed, Timestamp};
 
-use super::campaign::{
-    CAMPAIGNS, CHANNELS, NO_ACTION, OPTED_OUT, RESPONSE_DAYS, Situation, harm, harmed, legacy_channels,
-    opt_out, pull,
-};
+use super::campaign::{OPTED_OUT, RESPONSE_DAYS};
 use super::journal::{Entries, HOUR_MS, Journal, MINUTE_MS, Who, flag, late, number, text};
 use super::market::Market;
 use super::mood::{FATIGUE_DECAY, GONE, State, after_order, drift, used_up, visit};
 use super::random::{Purpose, Stream};
 use super::shopper::Shopper;
-use super::shopping::{self, Occasion, day_ms, look, shopping_hour};
-use super::traits::{AGES, COUNTRIES, Traits};
-use super::truth::{Outlook, Response, outlook, response_through, responses};
+use super::shopping::{self, Occasion, day_ms, shopping_hour};
+use super::traits::Traits;
+use super::truth::{Outlook, Response, outlook, responses};
+
+mod contact;
+mod joining;
+
+pub use contact::treatment_id;
 
 /// One decision of the legacy policy, and what was true of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -284,174 +286,6 @@ impl Living<'_> {
             late(event, &mut self.stream, 1.0, 48.0);
         }
     }
-}
-
-/// Joining and what comes before it.
-impl Living<'_> {
-    fn join(&mut self, age: usize) {
-        let visitor = format!("A{:016x}", self.stream.bits());
-        for _ in 0..self.stream.below(4) {
-            let ago = 1 + self.stream.exponential(4.0) as usize;
-            if let Some(earlier) = age.checked_sub(ago) {
-                self.look_around(&visitor, earlier);
-            }
-        }
-        let at = day_ms(age) + 7 * HOUR_MS;
-        let event = self.journal.add(&Who::Customer, EventType::Identified, at);
-        event.anonymous_id = Some(visitor);
-        self.register(at + MINUTE_MS);
-        self.shop(age, Occasion::Joining);
-    }
-
-    fn register(&mut self, at: i64) {
-        let traits = &self.shopper.traits;
-        let since = self.frame.start.plus_days(traits.joined);
-        let event = self.journal.add(&Who::Customer, EventType::AttributeSet, at);
-        text(event, "age_band", AGES[traits.age_band]);
-        text(event, "country", COUNTRIES[traits.country]);
-        text(event, "preferred_channel", CHANNELS[traits.recorded_channel]);
-        text(event, "customer_since", &since.day().to_string());
-        let event = self.journal.add(&Who::Customer, EventType::ConsentChanged, at + MINUTE_MS);
-        flag(event, "marketing", traits.consent);
-    }
-
-    /// A visitor who is not (yet) known looks at one or two things.
-    fn look_around(&mut self, visitor: &str, age: usize) {
-        let market = self.shopper.market;
-        let who = Who::Anonymous(visitor.to_owned());
-        let session = self.journal.session(&who);
-        let mut at = day_ms(age) + shopping_hour(&mut self.stream);
-        let event = self.journal.add(&who, EventType::PageViewed, at);
-        event.session_id = Some(session.clone());
-        event.channel = Some("web".to_owned());
-        for _ in 0..1 + self.stream.below(2) {
-            at += 2 * MINUTE_MS;
-            let sku = self.stream.below(market.skus.len());
-            look(&mut self.journal, &who, market, age, sku, &session, "web", at);
-        }
-    }
-
-    /// Visitors who stay unknown for good, so many per customer that they are a small part of the log.
-    fn strangers(&mut self) {
-        if self.stream.chance(0.25) {
-            let visitor = format!("A{:016x}", self.stream.bits());
-            let days = usize::try_from(self.frame.days).unwrap_or(1);
-            let age = self.stream.below(days);
-            self.look_around(&visitor, age);
-        }
-    }
-}
-
-/// Decisions of the legacy policy.
-impl Living<'_> {
-    fn decide(&mut self, age: usize) {
-        let (response, silence) = responses(&mut self.shopper, self.state, age);
-        let traits = &self.shopper.traits;
-        let at = day_ms(age) + 6 * HOUR_MS + (self.stream.uniform() * HOUR_MS as f64) as i64;
-        let decision_id = self.journal.decision();
-        let mut weights = vec![NO_ACTION];
-        weights.extend(traits.legacy);
-        let arm = self.stream.pick(&weights);
-        let channels = legacy_channels(traits.recorded_channel);
-        let channel = self.stream.pick(&channels);
-        let (action, p_chosen, choice_probability) = match arm.checked_sub(1) {
-            None => (None, response.no_action, NO_ACTION),
-            Some(action) => {
-                let p = self.p_chosen(&silence, age, action, channel);
-                (Some(action), p, weights[arm] * channels[channel])
-            }
-        };
-        self.decisions.push(DecisionRecord {
-            decision_id: decision_id.clone(),
-            decided_at: self.journal.instant(at),
-            action,
-            channel: action.map(|_| channel),
-            choice_probability,
-            action_probability: weights[arm],
-            state: self.state,
-            ordered: None,
-            response,
-            p_chosen,
-        });
-        if let Some(action) = action {
-            let contact = Contact { age, at, action, channel, decision_id, choice_probability };
-            self.contact(&contact);
-        }
-    }
-
-    fn p_chosen(
-        &mut self,
-        silence: &super::truth::Silence,
-        age: usize,
-        action: usize,
-        channel: usize,
-    ) -> f64 {
-        if self.state.mood == GONE {
-            return 0.0;
-        }
-        let at = self.situation();
-        response_through(&mut self.shopper, silence, at, age, action, channel)
-    }
-
-    fn situation(&self) -> Situation {
-        Situation { mood: self.state.mood, stock: self.state.stock, fatigue: self.state.fatigue }
-    }
-
-    fn contact(&mut self, contact: &Contact) {
-        contact.note(&mut self.journal, EventType::Contacted, contact.at, true);
-        let gone = self.state.mood == GONE;
-        let read = if gone { 0.02 } else { self.shopper.traits.read[contact.channel] };
-        let seen = self.stream.chance(read);
-        let later = contact.at + HOUR_MS + (self.stream.between(0.0, 9.0) * HOUR_MS as f64) as i64;
-        if seen {
-            contact.note(&mut self.journal, EventType::Impression, later, false);
-        }
-        let came =
-            seen && !gone && self.stream.chance(pull(&self.shopper.traits, contact.action, self.situation()));
-        let mut taken = None;
-        if came {
-            contact.note(&mut self.journal, EventType::Clicked, later + MINUTE_MS, false);
-            taken = self.shop(contact.age, Occasion::Campaign(later + 2 * MINUTE_MS));
-        }
-        self.outcome(contact, later, seen, taken);
-        self.afterthought(contact, later, seen);
-        let fatigue = self.state.fatigue;
-        let put_off = !came && self.stream.chance(harm(&self.shopper.traits, contact.action, fatigue));
-        let p = if gone { 0.2 } else { opt_out(fatigue) };
-        self.state.fatigue = (fatigue + 1).min(OPTED_OUT - 1);
-        if self.stream.chance(p) {
-            self.withdraw(later + 5 * MINUTE_MS);
-        }
-        if put_off && !gone {
-            self.state.mood = harmed(self.state.mood);
-            if self.state.mood == GONE {
-                self.leave(contact.age);
-            }
-        }
-    }
-
-    /// The one answer to a contact: accepted, rejected or, when the window has passed, not taken.
-    fn outcome(&mut self, contact: &Contact, later: i64, seen: bool, taken: Option<i64>) {
-        let (kind, at) = match taken {
-            Some(at) => (EventType::Accepted, at),
-            None if seen && self.stream.chance(0.12) => (EventType::Rejected, later + 3 * MINUTE_MS),
-            None => (EventType::NotTaken, contact.at + i64::from(RESPONSE_DAYS) * DAY_MS),
-        };
-        contact.note(&mut self.journal, kind, at, false);
-    }
-
-    /// A survey that was read may be answered, a request to refer a friend followed.
-    fn afterthought(&mut self, contact: &Contact, later: i64, seen: bool) {
-        match CAMPAIGNS[contact.action].id {
-            "survey" if seen && self.stream.chance(0.4) => {
-                self.answer_survey(later + 10 * MINUTE_MS, Some(&contact.decision_id));
-            }
-            "referral" if seen && self.state.mood == 0 && self.stream.chance(0.25) => {
-                self.refer(later + 10 * MINUTE_MS);
-            }
-            _ => {}
-        }
-    }
 
     fn into_life(mut self) -> Life {
         let window = usize::try_from(RESPONSE_DAYS).unwrap_or(0);
@@ -472,36 +306,4 @@ impl Living<'_> {
             orders: self.orders,
         }
     }
-}
-
-/// A contact on its way.
-struct Contact {
-    age: usize,
-    at: i64,
-    action: usize,
-    channel: usize,
-    decision_id: String,
-    choice_probability: f64,
-}
-
-impl Contact {
-    fn note(&self, journal: &mut Journal, kind: EventType, at: i64, with_probability: bool) {
-        let event = journal.add(&Who::Customer, kind, at);
-        let (action, channel) = (CAMPAIGNS[self.action].action_id, CHANNELS[self.channel]);
-        event.channel = Some(channel.to_owned());
-        event.decision_id = Some(self.decision_id.clone());
-        event.action_id = Some(action.to_owned());
-        event.treatment_id = Some(treatment_id(self.action, self.channel));
-        if with_probability {
-            number(event, "choice_probability", self.choice_probability);
-            text(event, "campaign_type", CAMPAIGNS[self.action].id);
-            text(event, "policy", "legacy-1");
-        }
-    }
-}
-
-/// `newsletter_email`.
-#[must_use]
-pub fn treatment_id(action: usize, channel: usize) -> String {
-    format!("{}_{}", CAMPAIGNS[action].action_id, CHANNELS[channel])
 }

@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use nextbest_models::event::{Event, EventType};
 use nextbest_models::units::{Currency, DAY_MS, Seed};
 
+use rayon::prelude::*;
+
 use super::life::Life;
+use super::writing::BLOCK;
 use super::*;
-use crate::event_log::columns::from_batch;
+use crate::event_log::columns::{from_batch, to_batch};
 
 mod demand;
 mod foretold;
