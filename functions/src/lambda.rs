@@ -2,27 +2,52 @@
 //!
 //! The start happens in Lambda's init phase, at full CPU: configuration, project, artifact and the store's
 //! connection. A fault there is logged by name and ends the process; the first request finds everything open.
+//!
+//! The binaries get plain functions: an `async fn` is compiled again in every crate that awaits it, and six copies of
+//! the SDK and the runtime cost minutes of build.
+
+use std::future::Future;
 
 use axum::Router;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::snapshot;
 use crate::store::Store;
 
 /// Whatever ends a function.
 pub type Error = lambda_http::Error;
 
-/// Runs `routes` as a Lambda function until the service ends it.
-pub async fn run(routes: fn() -> Router<App>) -> Result<(), Error> {
+/// Runs `routes` as a Lambda function behind the HTTP API until the service ends it.
+pub fn run(routes: fn() -> Router<App>) -> Result<(), Error> {
+    block_on(async {
+        let app = open().await?;
+        lambda_http::run(app.serve(routes())).await
+    })
+}
+
+/// Runs the snapshot as a Lambda function behind a schedule until the service ends it; what the schedule sends is
+/// ignored, what failed is reported to it.
+pub fn run_snapshot() -> Result<(), Error> {
+    block_on(async {
+        let app = open().await?;
+        let build = |_: LambdaEvent<IgnoredAny>| async { snapshot::build(&app).await.map_err(Error::from) };
+        lambda_runtime::run(service_fn(build)).await
+    })
+}
+
+fn block_on(function: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     log_as_json();
-    let app = open().await?;
-    lambda_http::run(app.serve(routes())).await
+    // Lambda sends one request at a time.
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(function)
 }
 
 /// Opens what the environment names; a fault is logged and returned.
-pub async fn open() -> Result<App, Error> {
+async fn open() -> Result<App, Error> {
     let opened = async {
         let config = Config::from_env()?;
         let store = Store::from_env(&config.table).await;
@@ -34,7 +59,7 @@ pub async fn open() -> Result<App, Error> {
 }
 
 /// Logs to standard output, one JSON object a line, without payloads: ids are all that is known of a customer.
-pub fn log_as_json() {
+fn log_as_json() {
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,aws_config=warn,aws_smithy_runtime=warn"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_target(false).without_time().init();

@@ -5,7 +5,6 @@
 
 use nextbest_functions::{at_risk, lambda};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run(at_risk::routes).await
+fn main() -> Result<(), lambda::Error> {
+    lambda::run(at_risk::routes)
 }

@@ -5,7 +5,6 @@
 
 use nextbest_functions::{events, lambda};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run(events::routes).await
+fn main() -> Result<(), lambda::Error> {
+    lambda::run(events::routes)
 }

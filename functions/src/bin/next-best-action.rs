@@ -5,7 +5,6 @@
 
 use nextbest_functions::{decisions, lambda};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run(decisions::routes).await
+fn main() -> Result<(), lambda::Error> {
+    lambda::run(decisions::routes)
 }

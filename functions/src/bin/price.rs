@@ -5,7 +5,6 @@
 
 use nextbest_functions::{lambda, prices};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run(prices::routes).await
+fn main() -> Result<(), lambda::Error> {
+    lambda::run(prices::routes)
 }

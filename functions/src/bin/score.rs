@@ -5,7 +5,6 @@
 
 use nextbest_functions::{lambda, scores};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run(scores::routes).await
+fn main() -> Result<(), lambda::Error> {
+    lambda::run(scores::routes)
 }
