@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nextbest_models::customer::{CustomerId, bucket_of};
+use nextbest_models::digest::hex;
 use nextbest_models::event::Event;
 use nextbest_models::units::Timestamp;
 use sha2::{Digest, Sha256};
@@ -121,7 +122,7 @@ impl EventLog {
             let mut sha256 = Sha256::new();
             let copied = fs::File::open(&path).and_then(|mut file| io::copy(&mut file, &mut sha256));
             copied.map_err(|source| EventLogError::Io { path: path.clone(), source })?;
-            let found = writer::hex(&sha256.finalize());
+            let found = hex(&sha256.finalize());
             if found != bucket.sha256 {
                 let expected = bucket.sha256.clone();
                 return Err(EventLogError::Damaged { path, what: "its SHA-256", found, expected });

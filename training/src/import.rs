@@ -141,7 +141,7 @@ pub enum ImportError {
         /// The file.
         file: PathBuf,
         /// What is wrong.
-        source: ColumnsError,
+        source: Box<ColumnsError>,
     },
     /// Faulty rows, more than allowed.
     #[error("{} rows are rejected, {max_rejected} are allowed; the first: {}", .report.bucket("rejected"), first(.report))]
@@ -280,7 +280,8 @@ impl Run<'_> {
         batch: &Batch,
     ) -> Result<u64, ImportError> {
         let outcomes = understanding.rows(batch);
-        let outcomes = outcomes.map_err(|source| ImportError::Columns { file: path.to_owned(), source })?;
+        let outcomes = outcomes
+            .map_err(|source| ImportError::Columns { file: path.to_owned(), source: Box::new(source) })?;
         let n_rows = outcomes.len() as u64;
         let mut by_bucket: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
         let mut faults: Vec<RowFault> = Vec::new();
@@ -322,7 +323,7 @@ impl Run<'_> {
         (0..n_rejected).for_each(|_| tally.count(Fate::Rejected, 0));
         tally.n_times_ambiguous = self.n_ambiguous.into_inner();
         let faults = self.faults.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (rejected_by_code, faults) = faults.finish()?;
+        let faults = faults.finish()?;
         let (bucket_counts, condition_counts) = tally.tables(conditions);
         let mut report = ImportReport {
             n_rows,
@@ -331,8 +332,8 @@ impl Run<'_> {
             cancellations: tally.cancellations,
             n_times_ambiguous: tally.n_times_ambiguous,
             files,
-            rejected_by_code,
-            faults,
+            rejected_by_code: faults.by_code,
+            faults: faults.first,
             log: None,
             replaced: None,
         };

@@ -48,7 +48,7 @@ pub enum EventFileError {
         /// First row of the batch, from 0.
         first_row: u64,
         /// What is wrong.
-        source: ColumnsError,
+        source: Box<ColumnsError>,
     },
 }
 
@@ -89,8 +89,11 @@ impl<W: Write + Send> EventFileWriter<W> {
 
     fn write_waiting(&mut self) -> Result<(), EventFileError> {
         let batch = columns::to_batch(&self.waiting);
-        let columns_error =
-            |source| EventFileError::Columns { path: self.path.clone(), first_row: 0, source };
+        let columns_error = |source| EventFileError::Columns {
+            path: self.path.clone(),
+            first_row: 0,
+            source: Box::new(source),
+        };
         let batch = batch.map_err(columns_error)?;
         self.waiting.clear();
         let parquet_error = |source| EventFileError::Parquet { path: self.path.clone(), source };
@@ -138,8 +141,11 @@ impl EventFile {
             source: ParquetError::External(Box::new(source)),
         };
         let batch = batch.map_err(parquet_error)?;
-        let columns_error =
-            |source| EventFileError::Columns { path: self.path.clone(), first_row: self.n_read, source };
+        let columns_error = |source| EventFileError::Columns {
+            path: self.path.clone(),
+            first_row: self.n_read,
+            source: Box::new(source),
+        };
         self.waiting = columns::from_batch(&batch).map_err(columns_error)?.into_iter();
         self.n_read += batch.num_rows() as u64;
         Ok(true)

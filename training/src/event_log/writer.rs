@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use nextbest_models::customer::bucket_of;
+use nextbest_models::digest::hex;
 use nextbest_models::event::Event;
 use sha2::{Digest, Sha256};
 
@@ -195,10 +196,6 @@ impl Write for HashingFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn io_error(path: &Path, source: io::Error) -> LogWriteError {

@@ -212,8 +212,11 @@ mod tests {
         Entry { event, revises: cancels.then_some(EventType::OrderPlaced), conditions: 0 }
     }
 
-    /// (id, refers to, quantity, value, whole) of each revision, and the fates.
-    fn run(entries: Vec<Entry>) -> (Vec<(String, String, i64, i64, bool)>, Vec<Fate>, CancellationCounts) {
+    /// Id, what it refers to, quantity, value, whole.
+    type Revision = (String, String, i64, i64, bool);
+
+    /// The revisions, and the fates of the cancellations.
+    fn run(entries: Vec<Entry>) -> (Vec<Revision>, Vec<Fate>, CancellationCounts) {
         let (mut counts, mut fates) = (CancellationCounts::default(), Vec::new());
         let events = match_cancellations(entries, &mut counts, |fate, _| fates.push(fate));
         let revisions = events.into_iter().filter_map(|e| {

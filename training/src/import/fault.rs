@@ -58,6 +58,16 @@ impl CellFault {
     }
 }
 
+/// A file of rejects that could not be written, and why.
+pub(crate) type FileFault = (PathBuf, io::Error);
+
+/// The faults of a whole import.
+pub(crate) struct Faults {
+    pub(crate) by_code: BTreeMap<String, u64>,
+    /// The first of them, by file and row.
+    pub(crate) first: Vec<RowFault>,
+}
+
 /// The faults of an import so far.
 pub(crate) struct FaultLog {
     pub(crate) n: u64,
@@ -69,7 +79,7 @@ pub(crate) struct FaultLog {
 
 impl FaultLog {
     /// A log that also writes each fault into the CSV file `rejects`.
-    pub(crate) fn new(rejects: Option<&Path>) -> Result<Self, (PathBuf, io::Error)> {
+    pub(crate) fn new(rejects: Option<&Path>) -> Result<Self, FileFault> {
         let open = |path: &Path| {
             let at = |error| (path.to_owned(), error);
             let mut writer = csv::Writer::from_writer(File::create(path).map_err(at)?);
@@ -81,7 +91,7 @@ impl FaultLog {
         Ok(Self { n: 0, by_code: BTreeMap::new(), first: BTreeMap::new(), rejects })
     }
 
-    pub(crate) fn add(&mut self, fault: RowFault) -> Result<(), (PathBuf, io::Error)> {
+    pub(crate) fn add(&mut self, fault: RowFault) -> Result<(), FileFault> {
         self.n += 1;
         *self.by_code.entry(fault.code.clone()).or_default() += 1;
         if let Some((path, writer)) = &mut self.rejects {
@@ -97,13 +107,13 @@ impl FaultLog {
     }
 
     /// The counts and the first faults by file and row, after the file of rejects was flushed.
-    pub(crate) fn finish(mut self) -> Result<(BTreeMap<String, u64>, Vec<RowFault>), (PathBuf, io::Error)> {
+    pub(crate) fn finish(mut self) -> Result<Faults, FileFault> {
         if let Some((path, mut writer)) = self.rejects.take() {
             writer.flush().map_err(|e| (path, e))?;
         }
         let mut first: Vec<_> = self.first.into_values().collect();
         first.sort();
-        Ok((self.by_code, first))
+        Ok(Faults { by_code: self.by_code, first })
     }
 }
 
@@ -118,7 +128,7 @@ mod tests {
             log.add(CellFault::new("wrong_type", "Price", "x").at("a.csv", row)).unwrap();
         }
         assert_eq!(log.n, 2000);
-        let (by_code, first) = log.finish().unwrap();
+        let Faults { by_code, first } = log.finish().unwrap();
         assert_eq!(by_code["wrong_type"], 2000);
         assert_eq!(first.len(), MAX_NAMED_FAULTS);
         assert_eq!(first[0].to_string(), "a.csv:1:Price: x");

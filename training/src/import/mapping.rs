@@ -3,20 +3,23 @@
 //! The order of questions is fixed: is it a cancellation, which set-aside rules hold, which event is it. The first
 //! fault of a row is its fault; nothing is guessed or repaired. Which lines a cancellation revises is not known here.
 
+mod cell;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use nextbest_models::digest::hex;
 use nextbest_models::event::{AttributeValue, Event, EventDraft, EventFault, EventType, Reference};
-use nextbest_models::project::source::{Among, AttributeKind, Case, Cell, Source, Test};
-use nextbest_models::units::{Currency, Money};
+use nextbest_models::project::source::{Among, AttributeKind, SetAside, Source, Test};
+use nextbest_models::units::{Currency, Money, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::event_log::writer::hex;
 use crate::import::decimal::Decimal;
 use crate::import::fault::CellFault;
 use crate::import::record::Row;
 use crate::import::report::{CANCELLATION, Conditions, WITHOUT_CUSTOMER};
-use crate::import::times::{TimeReader, TimeReaderError};
+use crate::import::times::{TimeError, TimeReader, TimeReaderError};
+use cell::{Check, Number, Reader, decimal};
 
 /// A row of a file: texts by column, and its whole content for an id.
 pub(crate) trait Cells {
@@ -80,35 +83,9 @@ pub(crate) struct Mapping {
     set_aside: Vec<(Check, Among, u16)>,
 }
 
-/// A compiled cell.
-#[derive(Clone)]
-struct Reader {
-    cell: Cell,
-    columns: Vec<usize>,
-    /// How errors name it.
-    name: String,
-    /// One column and nothing to do to its text.
-    is_plain: bool,
-}
-
-/// A compiled test.
-#[derive(Clone)]
-struct Check {
-    test: Test,
-    column: usize,
-    below: Option<Decimal>,
-    at_most: Option<Decimal>,
-    above: Option<Decimal>,
-    at_least: Option<Decimal>,
-}
-
 impl Mapping {
     /// Compiles `source` for a file whose column `name` has the number `number(name)`.
-    pub(crate) fn new(
-        source: &Source,
-        terms: &Terms,
-        number: &dyn Fn(&str) -> Result<usize, String>,
-    ) -> Result<Self, MappingError> {
+    pub(crate) fn new(source: &Source, terms: &Terms, number: Number<'_>) -> Result<Self, MappingError> {
         let zone = source.time_zone.as_deref().unwrap_or(&terms.time_zone);
         let mut members = HashMap::new();
         let mut times = HashMap::new();
@@ -130,7 +107,7 @@ impl Mapping {
         let cancellation = source.cancellation.as_ref();
         let cancellation =
             cancellation.map(|c| Ok((check("cancellation", &c.when)?, c.event_type, c.revises)));
-        let rule = |rule: &nextbest_models::project::source::SetAside| {
+        let rule = |rule: &SetAside| {
             Ok((check(&rule.name, &rule.when)?, rule.among, terms.conditions.rule(&rule.name)))
         };
         Ok(Self {
@@ -240,17 +217,13 @@ impl Mapping {
         member: &str,
         cells: &impl Cells,
         ambiguous: &mut bool,
-    ) -> Result<Option<nextbest_models::units::Timestamp>, CellFault> {
+    ) -> Result<Option<Timestamp>, CellFault> {
         let (Some(reader), Some(time)) = (self.members.get(member), self.times.get_mut(member)) else {
             return Ok(None);
         };
         let Some(text) = reader.read(cells)? else { return Ok(None) };
         let instant = time.read(&text).map_err(|error| {
-            let code = if matches!(error, crate::import::times::TimeError::Range(_)) {
-                "out_of_range"
-            } else {
-                "wrong_type"
-            };
+            let code = if matches!(error, TimeError::Range(_)) { "out_of_range" } else { "wrong_type" };
             CellFault::new(code, &reader.name, error.to_string())
         })?;
         *ambiguous |= instant.ambiguous;
@@ -304,7 +277,7 @@ impl Mapping {
         };
         let (Some(amount_minor), ..) = amount else {
             let (_, reader, text) = amount;
-            if reader.name_of("unit_price", self) && quantity.is_none() {
+            if quantity.is_none() && self.members.contains_key("unit_price") {
                 return Err(CellFault::new(
                     "missing",
                     &reader.name,
@@ -376,143 +349,4 @@ impl Mapping {
         let column = column.map_or(fault.path, |reader| reader.name.clone());
         CellFault::new(&fault.code, column, fault.message)
     }
-}
-
-impl Reader {
-    fn new(
-        member: &str,
-        cell: &Cell,
-        number: &dyn Fn(&str) -> Result<usize, String>,
-    ) -> Result<Self, MappingError> {
-        let find = |column: &String| number(column).map_err(|nearest| unknown(member, column, nearest));
-        let columns = cell.columns.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        let name = if columns.is_empty() { member.to_owned() } else { cell.columns.join("+") };
-        let is_plain = columns.len() == 1
-            && *cell
-                == Cell {
-                    columns: cell.columns.clone(),
-                    separator: cell.separator.clone(),
-                    format: cell.format.clone(),
-                    kind: cell.kind,
-                    ..Cell::default()
-                };
-        Ok(Self { cell: cell.clone(), columns, name, is_plain })
-    }
-
-    /// The text, or `None` if it is missing.
-    fn read<'a>(&'a self, cells: &'a impl Cells) -> Result<Option<Cow<'a, str>>, CellFault> {
-        if self.is_plain {
-            let text = cells.get(self.columns[0]).trim();
-            return Ok((!text.is_empty()).then_some(Cow::Borrowed(text)));
-        }
-        let mut text = match (&self.cell.constant, self.columns.as_slice()) {
-            (Some(constant), _) => return Ok(Some(Cow::Borrowed(constant))),
-            (None, [column]) => Cow::Borrowed(cells.get(*column).trim()),
-            (None, columns) => {
-                let parts: Vec<_> = columns.iter().map(|&column| cells.get(column).trim()).collect();
-                if parts.iter().all(|part| part.is_empty()) {
-                    Cow::Borrowed("")
-                } else {
-                    Cow::Owned(parts.join(&self.cell.separator))
-                }
-            }
-        };
-        if text.is_empty() || self.cell.missing.iter().any(|missing| *missing == text) {
-            return Ok(None);
-        }
-        if let Some(stripped) =
-            self.cell.strip_prefix.as_ref().and_then(|prefix| text.strip_prefix(prefix.as_str()))
-        {
-            text = Cow::Owned(stripped.to_owned());
-        }
-        if let Some(stripped) =
-            self.cell.strip_suffix.as_ref().and_then(|suffix| text.strip_suffix(suffix.as_str()))
-        {
-            text = Cow::Owned(stripped.to_owned());
-        }
-        match self.cell.case {
-            Some(Case::Upper) => text = Cow::Owned(text.to_uppercase()),
-            Some(Case::Lower) => text = Cow::Owned(text.to_lowercase()),
-            None => {}
-        }
-        if !self.cell.map.is_empty() {
-            let Some(mapped) = self.cell.map.get(text.as_ref()) else {
-                let nearest = crate::nearest::nearest(&text, self.cell.map.keys()).unwrap_or_default();
-                let message = format!("{text:?} is not in the map; the nearest is {nearest:?}");
-                return Err(CellFault::new("unknown_value", &self.name, message));
-            };
-            text = Cow::Borrowed(mapped);
-        }
-        Ok((!text.is_empty()).then_some(text))
-    }
-
-    /// Whether this is the reader of `member`.
-    fn name_of(&self, member: &str, mapping: &Mapping) -> bool {
-        mapping.members.get(member).is_some_and(|reader| std::ptr::eq(reader, self))
-    }
-}
-
-impl Check {
-    fn new(
-        rule: &str,
-        test: &Test,
-        number: &dyn Fn(&str) -> Result<usize, String>,
-    ) -> Result<Self, MappingError> {
-        let bound = |bound: &Option<nextbest_models::project::source::Bound>| {
-            let Some(bound) = bound else { return Ok(None) };
-            let text = bound.as_str();
-            let wrong = |_| MappingError::Bound { rule: rule.to_owned(), bound: text.to_owned() };
-            Decimal::parse(text, '.').map(Some).map_err(wrong)
-        };
-        Ok(Self {
-            column: number(&test.column).map_err(|nearest| unknown(rule, &test.column, nearest))?,
-            below: bound(&test.below)?,
-            at_most: bound(&test.at_most)?,
-            above: bound(&test.above)?,
-            at_least: bound(&test.at_least)?,
-            test: test.clone(),
-        })
-    }
-
-    /// Whether the row passes.
-    fn holds(&self, cells: &impl Cells, decimal_mark: char) -> Result<bool, CellFault> {
-        let text = cells.get(self.column).trim();
-        if let Some(missing) = self.test.missing {
-            if missing != text.is_empty() {
-                return Ok(false);
-            }
-            if missing {
-                return Ok(true);
-            }
-        }
-        if text.is_empty() {
-            return Ok(false);
-        }
-        if self.test.prefix.as_ref().is_some_and(|prefix| !text.starts_with(prefix.as_str())) {
-            return Ok(false);
-        }
-        if !self.test.one_of.is_empty() && !self.test.one_of.iter().any(|one| one == text) {
-            return Ok(false);
-        }
-        if [self.below, self.at_most, self.above, self.at_least].iter().all(Option::is_none) {
-            return Ok(true);
-        }
-        let number = decimal(text, decimal_mark, &self.test.column)?;
-        let against = |bound: Option<Decimal>, passes: fn(std::cmp::Ordering) -> bool| {
-            bound.is_none_or(|bound| passes(number.compare(bound)))
-        };
-        Ok(against(self.below, std::cmp::Ordering::is_lt)
-            && against(self.at_most, std::cmp::Ordering::is_le)
-            && against(self.above, std::cmp::Ordering::is_gt)
-            && against(self.at_least, std::cmp::Ordering::is_ge))
-    }
-}
-
-fn decimal(text: &str, decimal_mark: char, column: &str) -> Result<Decimal, CellFault> {
-    let wrong = |error| CellFault::new("wrong_type", column, format!("{text:?} {error}"));
-    Decimal::parse(text, decimal_mark).map_err(wrong)
-}
-
-fn unknown(member: &str, column: &str, nearest: String) -> MappingError {
-    MappingError::UnknownColumn { member: member.to_owned(), column: column.to_owned(), nearest }
 }

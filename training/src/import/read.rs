@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
+use nextbest_models::digest::hex;
 use nextbest_models::project::source::SourceFormat;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
-
-use crate::event_log::writer::hex;
 
 /// Rows of one batch: the unit of parallel work.
 const BATCH_ROWS: usize = 4096;

@@ -15,6 +15,7 @@ pub(crate) type ConditionBits = u64;
 
 /// A row that was read without fault.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every row is an event")]
 pub(crate) enum Row {
     /// It becomes an event; `revises` of a cancellation is the type of the lines it may take back.
     Event { event: Event, revises: Option<EventType>, conditions: ConditionBits },
@@ -103,6 +104,7 @@ fn sortable(at: Timestamp) -> [u8; 8] {
 }
 
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly every row is an event")]
 enum Packed<'a> {
     Event {
         #[serde(borrow)]

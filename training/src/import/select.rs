@@ -5,7 +5,7 @@
 //! but those of JSON lines, which have no header: there a column that never occurs is an error at the end.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use nextbest_models::project::source::{Cell, ReferenceCells, Source, SourceFormat};
@@ -153,7 +153,7 @@ fn bind_wire(file: &SourceFile, rules: Rules<'_>, terms: &Terms) -> Result<Under
 }
 
 /// The source that a CSV file with the wire's own columns is.
-fn wire_source(path: &PathBuf, header: &[String]) -> Result<Source, ImportError> {
+fn wire_source(path: &Path, header: &[String]) -> Result<Source, ImportError> {
     let mut cells: BTreeMap<&str, Cell> =
         header.iter().map(|name| (name.as_str(), Cell::column(name))).collect();
     let mut take = |name: &str| cells.remove(name);
@@ -195,7 +195,7 @@ fn wire_source(path: &PathBuf, header: &[String]) -> Result<Source, ImportError>
             let known = schema.fields().iter().map(|field| field.name());
             let nearest = nearest(column, known).unwrap_or_default().to_owned();
             let error = columns::ColumnsError::UnknownColumn { column: column.to_owned(), nearest };
-            return Err(ImportError::Columns { file: path.clone(), source: error });
+            return Err(ImportError::Columns { file: path.to_owned(), source: Box::new(error) });
         };
         source.attributes.insert(name.to_owned(), cell);
     }
