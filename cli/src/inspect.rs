@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Outcome {
 fn told(inspection: &Inspection<'_>) -> Table {
     let metadata = inspection.metadata;
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     let mut row = |name: &str, value: String| {
         table.add_row([name.to_owned(), value]);
     };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use nextbest_models::propensity::linear::{ColumnSpec, Transform, signed_log};
+use nextbest_models::propensity::linear::{ColumnSpec, Transform};
 
 use crate::dataset::{ColumnKind, Dataset};
 
@@ -137,17 +137,12 @@ fn skewness(values: &[f64]) -> f64 {
     if second > 0.0 { third / second.powf(1.5) } else { 0.0 }
 }
 
-/// The signed logarithm of every value, for tests of the transform's choice.
-#[cfg(test)]
-fn logged(values: &[f64]) -> Vec<f64> {
-    values.iter().map(|&value| signed_log(value)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dataset::Column;
     use nextbest_models::customer::CustomerId;
+    use nextbest_models::propensity::linear::signed_log;
     use nextbest_models::units::Timestamp;
 
     fn set(columns: Vec<Column>, rows: &[&[f64]]) -> Dataset {
@@ -174,7 +169,8 @@ mod tests {
     #[test]
     fn skewed_quantities_are_logged_for_the_linear_model_alone() {
         let values: Vec<f64> = (0..200).map(|k| (f64::from(k) / 20.0).exp()).collect();
-        assert!(skewness(&values) > SKEW_BOUND && skewness(&logged(&values)).abs() < SKEW_BOUND);
+        let logged: Vec<f64> = values.iter().map(|&value| signed_log(value)).collect();
+        assert!(skewness(&values) > SKEW_BOUND && skewness(&logged).abs() < SKEW_BOUND);
         let rows: Vec<&[f64]> = values.iter().map(std::slice::from_ref).collect();
         let encoding = Encoding::fit(&set(vec![Column::numeric("x")], &rows), &(0..200).collect::<Vec<_>>());
         assert!(matches!(encoding.linear[0].transform, Transform::SignedLog { .. }));
