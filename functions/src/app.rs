@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::door;
 use crate::health;
+use crate::openapi;
 use crate::store::Store;
 
 /// A running function's state; cheap to clone.
@@ -100,7 +101,7 @@ impl App {
 
     /// `routes` behind the door, with health and the interface's description.
     pub fn serve(self, routes: Router<Self>) -> Router {
-        door::close(routes.merge(health::routes()), self)
+        door::close(routes.merge(health::routes()).merge(openapi::routes()), self)
     }
 }
 

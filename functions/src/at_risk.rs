@@ -13,6 +13,7 @@ use nextbest_models::lifecycle::Stage;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::door::RequestId;
@@ -29,6 +30,16 @@ const MAX_LIMIT: usize = 500;
 const DEFAULT_LIMIT: usize = 50;
 const MAX_PAGES: usize = 20;
 const SORT: &str = "value_at_risk";
+
+/// What may stand in the query, for the description of the interface.
+pub(crate) const PARAMETERS: &[(&str, &str)] = &[
+    ("segment", "Only customers of this lifecycle stage."),
+    ("min_risk", "Only customers at least this likely to churn, 0 to 1."),
+    ("limit", "Most customers of one answer, 1 to 500; default 50."),
+    ("cursor", "next_cursor of the answer before."),
+    ("snapshot_id", "This snapshot instead of the newest."),
+    ("sort", "value_at_risk, the only order so far."),
+];
 
 /// GET /v1/at-risk.
 pub fn routes() -> Router<App> {
@@ -50,28 +61,34 @@ pub struct Filter {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct List {
     request_id: String,
     snapshot_id: String,
+    #[schema(value_type = String, format = DateTime)]
     as_of: Timestamp,
     sort: &'static str,
+    #[schema(value_type = Object)]
     churn_definition: serde_json::Value,
+    #[schema(value_type = Object)]
     population: serde_json::Value,
     customers: Vec<Row>,
     /// Goes on where this page ends; null at the end of the list.
     next_cursor: Option<String>,
+    #[schema(value_type = Vec<Object>)]
     cutoff_curve: Vec<Cutoff>,
+    #[schema(value_type = Object)]
     quality: serde_json::Value,
     models: Vec<ModelVersion>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Row {
     customer_id: String,
     rank: usize,
     churn_probability: Interval,
     band: String,
+    #[schema(value_type = String)]
     lifecycle_stage: Stage,
     recent_value_minor: i64,
     value_at_risk_minor: i64,
@@ -83,7 +100,7 @@ struct Row {
     contactable: Absent,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Interval {
     value: f64,
     lo: Option<f64>,
@@ -91,7 +108,7 @@ struct Interval {
     code: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Recommended {
     action_id: String,
     channel: String,

@@ -18,6 +18,7 @@ use nextbest_models::policy::{Known, Question, decide};
 use nextbest_models::units::{Probability, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock;
@@ -42,14 +43,17 @@ pub fn routes() -> Router<App> {
 }
 
 /// The body.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     customer_id: Option<CustomerId>,
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     anonymous_id: Option<CustomerId>,
     #[serde(default)]
+    #[schema(value_type = Object)]
     context: Context,
     #[serde(default = "one")]
     max_actions: u32,
@@ -71,7 +75,7 @@ const fn one() -> u32 {
 }
 
 /// How much of the why is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Explain {
     None,
@@ -81,7 +85,7 @@ enum Explain {
 }
 
 /// What is done with the decision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Mode {
     /// Logged, to be acted upon.
@@ -94,29 +98,38 @@ enum Mode {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     #[serde(flatten)]
     head: Provenance,
+    /// offer, no_action, control or fallback.
+    #[schema(value_type = String)]
     outcome: DecisionOutcome,
     mode: Mode,
+    #[schema(value_type = Option<String>)]
     lifecycle_stage: Option<Stage>,
     actions: Vec<Offered>,
+    /// action_id, stage, component, code, until.
+    #[schema(value_type = Vec<Object>)]
     suppressed: Vec<Rejection>,
     timing_us: BTreeMap<&'static str, u64>,
 }
 
 /// An action that is offered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Offered {
     rank: u32,
     action_id: String,
+    #[schema(value_type = String)]
     campaign_type: CampaignType,
     treatment_id: String,
     channel: String,
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
     /// Expected worth in minor units: the product of the factors.
     priority: f64,
+    /// propensity, context_weight, value, lever.
+    #[schema(value_type = Object)]
     factors: Factors,
     propensity_model: String,
     interval: AbsentInterval,

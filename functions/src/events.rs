@@ -1,8 +1,8 @@
 //! `events`: takes events in, answers each, folds them into their customers.
 //!
 //! A request is answered as a whole only when every customer's fold is stored; sent again after a failure, what was
-//! stored answers `duplicate`, so nothing is counted twice and nothing lost. Events are folded in the order in which
-//! they became known, as an offline replay folds them.
+//! stored answers `duplicate` (or `too_late`, once it lies beyond the allowed lateness), so nothing is counted twice
+//! and nothing lost. Events are folded in the order in which they became known, as an offline replay folds them.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use nextbest_models::event::{Event, EventDraft, EventFault};
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::door::RequestId;
@@ -36,14 +37,16 @@ pub fn routes() -> Router<App> {
 }
 
 /// The body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
+    /// 1 to 500 events.
+    #[schema(value_type = Vec<Object>)]
     events: Vec<serde_json::Value>,
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Receipt {
     /// Names the request.
     pub request_id: String,
@@ -56,7 +59,7 @@ pub struct Receipt {
 }
 
 /// What became of one event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventResult {
     /// Its id, where it has one.
     pub event_id: Option<String>,
@@ -64,6 +67,7 @@ pub struct EventResult {
     pub status: &'static str,
     /// Why it was rejected: code, path in the request, message.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
     pub fault: Option<EventFault>,
 }
 

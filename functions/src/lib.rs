@@ -22,6 +22,7 @@ pub mod decisions;
 pub mod prices;
 pub mod at_risk;
 pub mod scores;
+pub mod openapi;
 pub mod local;
 pub mod snapshot;
 pub mod lambda;

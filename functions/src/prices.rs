@@ -15,6 +15,7 @@ use nextbest_models::pricing::{
 };
 use nextbest_models::units::{Currency, Money, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock;
@@ -36,20 +37,22 @@ pub fn routes() -> Router<App> {
 }
 
 /// The body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     customer_id: Option<CustomerId>,
     #[serde(default)]
     session_id: Option<String>,
     items: Vec<Item>,
+    #[schema(value_type = String)]
     currency: Currency,
     #[serde(default)]
     market: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Item {
     sku: String,
@@ -68,7 +71,7 @@ const fn one() -> i64 {
 }
 
 /// How a quote came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// At least one price came from the demand model.
@@ -78,7 +81,7 @@ pub enum Outcome {
 }
 
 /// The answer, and what is stored.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Quote {
     #[serde(flatten)]
     head: Provenance,
@@ -86,53 +89,64 @@ pub struct Quote {
     /// Names the quote; also the decision.
     quote_id: String,
     /// Until when the prices hold.
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
     signature: Absent,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     customer_id: Option<CustomerId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
     market: Option<String>,
+    #[schema(value_type = String)]
     currency: Currency,
+    /// amount_minor, currency.
+    #[schema(value_type = Object)]
     total: Money,
     items: Vec<PricedItem>,
     legal: Legal,
     timing_us: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PricedItem {
     sku: String,
     quantity: i64,
+    /// model, no_demand, no_cost or conflict.
+    #[schema(value_type = String)]
     basis: PriceBasis,
     list_price_minor: i64,
     model_price_minor: i64,
     quoted_price_minor: i64,
     floor_minor: i64,
     ceiling_minor: i64,
+    /// code, before_minor, after_minor.
+    #[schema(value_type = Vec<Object>)]
     guardrails: Vec<Guardrail>,
     purchase_probability: Optional<f64>,
     elasticity: Optional<ElasticityInterval>,
     demand_index: Absent,
+    /// price_minor, probability, expected_margin_minor.
+    #[schema(value_type = Vec<Object>)]
     ladder: Vec<Rung>,
 }
 
 /// A value, or null beside the reason why there is none.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum Optional<T> {
+enum Optional<T: ToSchema> {
     Known(T),
     Absent(Absent),
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ElasticityInterval {
     value: f64,
     lo: f64,
     hi: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Legal {
     /// No feature of a person enters a price.
     personalised: bool,

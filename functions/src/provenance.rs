@@ -11,20 +11,23 @@ use nextbest_models::project::Project;
 use nextbest_models::propensity::PropensityModel;
 use nextbest_models::units::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Stopwatch;
 
 /// The head of an answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Provenance {
     /// Names the decision, in events and in `GET /v1/decisions/{id}`.
     pub decision_id: String,
     /// Names the request, in the logs.
     pub request_id: String,
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Until when it may be used.
+    #[schema(value_type = String, format = DateTime)]
     pub valid_until: Timestamp,
     /// What was missing, by code; empty when nothing was.
     pub degraded: Vec<String>,
@@ -41,7 +44,7 @@ pub struct Provenance {
 }
 
 /// Identity of the project folder.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PolicyVersion {
     /// The project's name and the first digits of the hash.
     pub version: String,
@@ -50,7 +53,7 @@ pub struct PolicyVersion {
 }
 
 /// Identity of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ModelVersion {
     /// The label it predicts.
     pub name: String,
@@ -59,15 +62,17 @@ pub struct ModelVersion {
     /// Of the artifact.
     pub sha256: String,
     /// Nothing known at or after this instant went in.
+    #[schema(value_type = String, format = DateTime)]
     pub trained_through: Timestamp,
 }
 
 /// The features as they were seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FeatureState {
     /// Fingerprint of the feature definitions.
     pub schema_sha256: String,
     /// The instant they describe.
+    #[schema(value_type = String, format = DateTime)]
     pub as_of: Timestamp,
     /// Seconds since the customer's latest event; null when nothing is known of them.
     pub age_seconds: Option<i64>,
@@ -76,7 +81,7 @@ pub struct FeatureState {
 }
 
 /// Control groups and experiments arrive later; until then nobody is in one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Experiment {
     /// None while there is no experiment.
     pub arm: Option<String>,
@@ -85,7 +90,7 @@ pub struct Experiment {
 }
 
 /// How the winner was chosen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Exploration {
     /// `none`: the best was taken.
     pub kind: &'static str,
@@ -94,7 +99,7 @@ pub struct Exploration {
 }
 
 /// A number that is not there, and why.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Absent {
     value: Option<f64>,
     code: &'static str,
@@ -109,7 +114,7 @@ impl Absent {
 }
 
 /// An interval that is not there, and why.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct AbsentInterval {
     lo: Option<f64>,
     hi: Option<f64>,
@@ -185,7 +190,7 @@ pub fn model_versions(artifact: &Artifact) -> Vec<ModelVersion> {
 }
 
 /// Why a score is what it is, one feature of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reason {
     /// The feature.
     pub code: String,

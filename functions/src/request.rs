@@ -83,6 +83,10 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// A value from JSON; the fault names the place as a path such as `items[0].quantity`.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for the fields in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid(".", "invalid type: sequence, expected an object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -10,6 +10,7 @@ use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::PropensityModel;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::door::RequestId;
@@ -28,9 +29,10 @@ pub fn routes() -> Router<App> {
 }
 
 /// The body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
+    #[schema(value_type = String)]
     customer_id: CustomerId,
     /// Only these models; absent: all.
     #[serde(default)]
@@ -45,13 +47,15 @@ const fn three() -> usize {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Scores {
     /// Whose.
+    #[schema(value_type = String)]
     pub customer_id: CustomerId,
     /// Names the request.
     pub request_id: String,
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Events that were folded into the state.
     pub n_events: u64,
@@ -66,11 +70,12 @@ pub struct Scores {
 }
 
 /// One propensity: P(outcome | customer).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Score {
     /// The model.
     pub name: String,
     /// The outcome it predicts, and within how many days.
+    #[schema(value_type = Option<Object>)]
     pub outcome: Option<LabelRule>,
     /// The probability.
     pub probability: f64,

@@ -61,8 +61,8 @@ pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
     };
     let mut builder = ArtifactBuilder::new(metadata);
     // Log-odds of churn: -1 + recency / 30 days - orders. Of conversion: -1 + 0.1 views.
-    builder.propensity(propensity(project, "churn", -1.0, &[(2, 1.0 / 30.0), (0, -1.0)]));
-    builder.propensity(propensity(project, "conversion", -1.0, &[(3, 0.1)]));
+    builder.propensity(propensity(project, "churn", -1.0, &[(0, 1.0, -1.0), (2, 1.0 / 30.0, 1.0)]));
+    builder.propensity(propensity(project, "conversion", -1.0, &[(3, 0.1, 1.0)]));
     let record = DemandRecord {
         level: DemandLevel::Sku,
         name: "MUG".to_owned(),
@@ -81,13 +81,17 @@ pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
     builder.seal().expect("a good artifact").as_bytes().to_vec()
 }
 
-fn propensity(project: &Project, name: &str, intercept: f64, weights: &[(usize, f64)]) -> PropensityParts {
-    let columns = weights.iter().map(|&(feature, weight)| {
+fn propensity(
+    project: &Project,
+    name: &str,
+    intercept: f64,
+    columns: &[(usize, f64, f64)],
+) -> PropensityParts {
+    let columns = columns.iter().map(|&(feature, inverse_scale, coefficient)| {
         let transform = Transform::Value { fill: 0.0 };
-        (ColumnSpec { feature, transform, mean: 0.0, inverse_scale: 1.0 }, weight)
+        (ColumnSpec { feature, transform, mean: 0.0, inverse_scale }, coefficient)
     });
-    let mut columns: Vec<_> = columns.collect();
-    columns.sort_by_key(|(column, _)| column.feature);
+    let columns: Vec<_> = columns.collect();
     PropensityParts {
         metadata: described(project, name),
         scorer: SealedScorer::linear(intercept, &columns),

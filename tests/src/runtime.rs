@@ -135,7 +135,7 @@ pub fn binary(name: &str) -> PathBuf {
     static BUILT: std::sync::Once = std::sync::Once::new();
     BUILT.call_once(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = std::process::Command::new(cargo)
+        let built = Command::new(cargo)
             .args(["build", "--offline", "--quiet", "--package", "nextbest-functions", "--bins"])
             .arg("--target-dir")
             .arg(folder.parent().expect("target"))
