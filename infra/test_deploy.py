@@ -22,9 +22,9 @@ import tempfile
 import threading
 import time
 import unittest
+import zipfile
 from pathlib import Path
 
-import yaml
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from samtranslator.yaml_helper import yaml_parse
@@ -36,8 +36,9 @@ TEMPLATE = ROOT / "infra" / "template.yaml"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 NEXTBEST = TARGET / "debug" / "nextbest"
 BOUND_SECONDS = 1500
-SEED = "20"
-N_CUSTOMERS = "400"
+SEED = 20
+N_CUSTOMERS = 1500
+N_DAYS = 365
 
 KEYS = {role: f"key-of-{role}" for role in ("checkout", "crm", "retention", "admin")}
 HASHED_KEYS = ",".join(f"{role}:{hashlib.sha256(key.encode()).hexdigest()}" for role, key in KEYS.items())
@@ -83,8 +84,14 @@ class Shop:
             self.stacks[way] = self.emulator.deploy(f"nextbest-{way}", TEMPLATE, packages, parameters)
         self.main = self.stacks["api-key"]
         run(NEXTBEST, "load", "--project", self.project, table=self.main.outputs["TableName"], endpoint=self.emulator.url)
-        self.customer = some_customer(self.emulator, self.main.outputs["TableName"])
         self.take_calls(None)
+        status, at_risk = self.call("retention", "GET", "/v1/at-risk?limit=1")
+        if status != 200 or not at_risk["customers"]:
+            raise RuntimeError(f"nextbest load left no at-risk list: {status} {at_risk}")
+        self.customer = at_risk["customers"][0]["customer_id"]
+        skus = (self.project / "data" / "simulated" / "truth" / "skus.csv").read_text().splitlines()
+        product = dict(zip(skus[0].split(","), skus[1].split(",")))
+        self.sku, self.list_price_minor = product["sku"], int(product["list_price_minor"])
 
     def close(self):
         if self.emulator:
@@ -120,8 +127,11 @@ class Shop:
 def prepare_project(project):
     """A simulated shop, trained: what a user has before packaging."""
     shutil.copytree(ROOT / "examples" / "shop", project, ignore=shutil.ignore_patterns("data", "artifacts"))
-    run(NEXTBEST, "simulate", "--customers", N_CUSTOMERS, "--days", "500", "--seed", SEED, "--out", project / "simulated")
-    run(NEXTBEST, "import", "--project", project, project / "simulated" / "events.jsonl")
+    # Deployed functions go by the clock, so the log ends today.
+    start = (now() - datetime.timedelta(days=N_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+    out = project / "data" / "simulated"
+    run(NEXTBEST, "simulate", "--customers", N_CUSTOMERS, "--days", N_DAYS, "--start", start, "--seed", SEED, "--out", out)
+    run(NEXTBEST, "import", "--project", project, out / "events.parquet")
     run(NEXTBEST, "train", "--project", project)
 
 
@@ -137,15 +147,6 @@ def run(*command, table=None, endpoint=None):
     print(f"  {time.monotonic() - began:5.1f} s  {' '.join(command)}", flush=True)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}")
-
-
-def some_customer(emulator, table):
-    """A customer whom `nextbest load` put there."""
-    items = emulator.client("dynamodb").scan(TableName=table, Limit=50)["Items"]
-    ids = sorted(item["pk"]["S"].removeprefix("customer#") for item in items if item["pk"]["S"].startswith("customer#"))
-    if not ids:
-        raise RuntimeError("nextbest load left no customer in the table")
-    return ids[0]
 
 
 def now():
@@ -214,6 +215,18 @@ class Deployment(unittest.TestCase):
             self.assertEqual((config["Runtime"], config["Architectures"]), ("provided.al2023", ["x86_64"]), logical_id)
             self.assertEqual(config["Environment"]["Variables"]["NEXTBEST_TABLE"], shop.main.outputs["TableName"])
 
+    def test_a_package_holds_the_binary_and_the_project_readable_by_lambda(self):
+        for package in sorted((ROOT / "target" / "lambda").glob("*/bootstrap.zip")):
+            with zipfile.ZipFile(package) as opened:
+                modes = {entry.filename: entry.external_attr >> 16 for entry in opened.infolist() if not entry.is_dir()}
+            artifacts = [name for name in modes if name.endswith(".nba")]
+            files = ["CURRENT"] + [Path(name).name for name in artifacts]
+            expected = {f"project/{name}.toml" for name in ("nextbest", "features", "policy", "pricing")}
+            expected |= {"bootstrap"} | {f"project/artifacts/{name}" for name in files}
+            self.assertEqual((set(modes), len(artifacts)), (expected, 1), package)
+            self.assertTrue(all(mode & 0o004 for mode in modes.values()), (package, modes))
+            self.assertTrue(modes["bootstrap"] & 0o001, package)
+
     def test_no_key_is_stored_in_clear(self):
         lambdas = shop.emulator.client("lambda")
         name = shop.main.resources["PriceFunction"]["PhysicalResourceId"]
@@ -230,12 +243,12 @@ class Callers(unittest.TestCase):
     """The three callers by API key: checkout, CRM and the retention desk."""
 
     def test_checkout_gets_a_price(self):
-        body = {"customer_id": shop.customer, "session_id": "s-1", "currency": "EUR", "market": "DE",
-                "items": [{"sku": "unknown-sku", "quantity": 1, "list_price_minor": 1999}]}
+        body = {"customer_id": shop.customer, "session_id": "s-1", "currency": "GBP", "market": "GB",
+                "items": [{"sku": shop.sku, "quantity": 1, "list_price_minor": shop.list_price_minor}]}
         status, quote = shop.call("checkout", "POST", "/v1/prices/quote", body)
         self.assertEqual(status, 200, quote)
-        self.assertIn(quote["outcome"], ("quoted", "list_price_fallback", "control_list_price"))
-        self.assertEqual(quote["items"][0]["sku"], "unknown-sku")
+        self.assertEqual((quote["outcome"], quote["items"][0]["sku"]), ("quoted", shop.sku), quote)
+        self.assertLessEqual(quote["items"][0]["floor_minor"], quote["items"][0]["quoted_price_minor"])
         status, again = shop.call("checkout", "GET", f"/v1/prices/quotes/{quote['quote_id']}")
         self.assertEqual((status, again["quote_id"]), (200, quote["quote_id"]), again)
 
@@ -252,17 +265,19 @@ class Callers(unittest.TestCase):
         self.assertIn("e-clicked", json.dumps(logged))
 
     def test_retention_gets_the_list_the_schedule_built(self):
-        # The night comes now: the schedule is moved to a moment ago's next tick.
+        _, loaded = shop.call("retention", "GET", "/v1/at-risk?limit=5")
+        # The night comes now.
         moment = (now() + datetime.timedelta(seconds=1)).strftime("at(%Y-%m-%dT%H:%M:%S)")
         shop.emulator.update(shop.main.name, {**WAYS["api-key"], "SnapshotSchedule": moment})
         deadline = time.monotonic() + 60
-        while True:
-            status, page = shop.call("retention", "GET", "/v1/at-risk?limit=5")
-            if (status == 200 and page["customers"]) or time.monotonic() > deadline:
-                break
+        page = loaded
+        while page["snapshot_id"] == loaded["snapshot_id"] and time.monotonic() < deadline:
             time.sleep(1)
-        shop.take_calls("SnapshotFunction")
-        self.assertEqual(status, 200, page)
+            # Whoever is new among the table's callers meanwhile is the snapshot.
+            shop.take_calls("SnapshotFunction")
+            status, page = shop.call("retention", "GET", "/v1/at-risk?limit=5")
+            self.assertEqual(status, 200, page)
+        self.assertNotEqual(page["snapshot_id"], loaded["snapshot_id"])
         ranks = [customer["rank"] for customer in page["customers"]]
         self.assertEqual(ranks, [1, 2, 3, 4, 5])
 

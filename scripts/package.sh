@@ -34,6 +34,8 @@ mkdir -p "$stage/project/artifacts"
 for file in nextbest.toml features.toml policy.toml pricing.toml artifacts/CURRENT "artifacts/$artifact"; do
     cp "$project/$file" "$stage/project/$file"
 done
+# Lambda runs as a user of its own; a file only its owner may read would not open there.
+chmod -R a+rX "$stage/project"
 
 PATH=$("$here/scripts/python-tools.sh"):$PATH
 export PATH
