@@ -4,6 +4,7 @@ One place that starts and stops it and that knows its ways; what must hold is in
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,6 +23,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
+
+# SAM's translator remarks on its own feature switches.
+logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
 
 REGION = "eu-west-1"
 BUCKET = "packages"
