@@ -89,8 +89,8 @@ fn sku(category: usize, place: usize) -> Sku {
     let spread = ((place * 7 + category * 3) % SKUS_PER_CATEGORY) as f64 / SKUS_PER_CATEGORY as f64;
     let cost_minor = (list_price_minor as f64 * about.cost_ratio * (0.9 + 0.2 * spread)).round() as i64;
     let rank = (place * 3 + category) % SKUS_PER_CATEGORY;
-    // Zipf-like popularity (weight rank^-0.7); ten together are worth 3.97 exp(-2.25) = 0.42 at appeal 0.
-    let appeal = about.appeal - 0.7 * ((rank + 1) as f64).ln() - 2.25;
+    // Zipf-like popularity (weight rank^-0.7); ten together are worth 3.97 exp(-1.75) = 0.69 at appeal 0.
+    let appeal = about.appeal - 0.7 * ((rank + 1) as f64).ln() - 1.75;
     Sku {
         id: format!("{}-{:02}", about.name.to_uppercase(), place + 1),
         category,

@@ -16,7 +16,7 @@ pub const GONE: usize = 4;
 /// The moods.
 pub const MOODS: [&str; N_MOODS + 1] = ["delighted", "content", "annoyed", "resting", "gone"];
 /// Probability of 1, 2 and 3 shopping trips in a visit.
-pub const TRIPS: [f64; 3] = [0.5, 0.3, 0.2];
+pub const TRIPS: [f64; 3] = [0.35, 0.35, 0.3];
 /// Probability that fatigue falls by one level on a day.
 pub const FATIGUE_DECAY: f64 = 1.0 / 18.0;
 

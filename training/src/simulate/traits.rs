@@ -133,7 +133,7 @@ impl Traits {
             decision_phase: i32::try_from(stream.below(usize::try_from(DECISION_DAYS).unwrap_or(1)))
                 .unwrap_or(0),
             consent: stream.chance(0.8),
-            visit_rate: stream.log_normal((1.0f64 / 24.0).ln(), 0.6) * if heavy { 2.5 } else { 1.0 },
+            visit_rate: stream.log_normal((1.0f64 / 34.0).ln(), 0.6) * if heavy { 2.5 } else { 1.0 },
             stock_days: stream.log_normal(18.0f64.ln(), 0.4),
             frailty: stream.log_normal(median_hazard.ln(), 0.7),
             trouble: COUNTRY_TROUBLE[country] * stream.log_normal(0.0, 0.4),
