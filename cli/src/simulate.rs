@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> Outcome {
         Options::new(args.customers, args.days, Seed(args.seed), args.start).map_err(Failure::call)?;
     let currency: Currency = "GBP".parse()?;
     let bar = progress::bar(args.customers, "simulating customers");
+    #[expect(clippy::disallowed_methods, reason = "the command tells how long it took")]
     let begun = Instant::now();
     let written = write(&options, currency, &args.out, args.force, &|n_done| bar.set_position(n_done));
     bar.finish_and_clear();

@@ -86,6 +86,7 @@ fn spawn(mut command: Command, port: u16) -> Backend {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return backend;
         }
+        #[expect(clippy::disallowed_methods, reason = "a listener of another process can only be polled")]
         std::thread::sleep(Duration::from_millis(100));
     }
     panic!("nothing listens on port {port}");
