@@ -14,7 +14,7 @@ pub fn tell(answers: &Answers) -> String {
          Price (POST /v1/prices/quote)\n{}\n\nOutcome: the customer accepted; the decision's log now holds {outcomes} \
          outcome(s).\n",
         at_risk(&answers.at_risk),
-        decision(&answers.next_best_action),
+        decision(&answers.next_best_action, answers.customer()),
         price(&answers.price),
     )
 }
@@ -45,7 +45,7 @@ fn at_risk(answer: &Value) -> Table {
     let mut table = table(&["rank", "customer", "churn", "at stake", "drivers"]);
     for customer in answer["customers"].as_array().into_iter().flatten().take(5) {
         let drivers = customer["drivers"].as_array().into_iter().flatten();
-        let drivers: Vec<String> = drivers.map(|driver| text(&driver["code"])).collect();
+        let drivers: Vec<String> = drivers.map(text).collect();
         table.add_row([
             text(&customer["rank"]),
             text(&customer["customer_id"]),
@@ -57,7 +57,7 @@ fn at_risk(answer: &Value) -> Table {
     table
 }
 
-fn decision(answer: &Value) -> String {
+fn decision(answer: &Value, customer: &str) -> String {
     let Some(action) = answer["actions"].get(0) else {
         return format!("  {}: {}", text(&answer["outcome"]), answer["degraded"]);
     };
@@ -69,7 +69,7 @@ fn decision(answer: &Value) -> String {
         text(&action["action_id"]),
         text(&action["campaign_type"]),
         text(&action["channel"]),
-        text(&answer["customer_id"]),
+        customer,
         text(&answer["lifecycle_stage"]),
         share(&factors["propensity"]),
         money(&factors["value"]),
