@@ -13,8 +13,11 @@ demo:
 test:
 	@scripts/test.sh
 
+# What the loop costs, on the functions packed as they are shipped (some minutes: fat LTO).
 bench:
-	cargo bench --locked
+	cargo run --release --locked --package nextbest-cli -- demo --once --port 0
+	scripts/package.sh examples/shop --x86-64
+	cargo bench --locked --package nextbest-tests --bench loop
 
 # Lambda packages in target/lambda: make package PROJECT=my-shop ARCH=x86-64
 package:

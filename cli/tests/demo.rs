@@ -1,0 +1,123 @@
+//! The whole loop from the command line, small: what a newcomer runs first, and how it fails.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A copy of examples/shop in a folder of its own.
+fn shop() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop");
+    for file in ["nextbest.toml", "features.toml", "policy.toml", "pricing.toml"] {
+        std::fs::copy(example.join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+fn nextbest(arguments: &[&str], project: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nextbest"));
+    command.args(arguments).arg("--project").arg(project).env_remove("AWS_ENDPOINT_URL").output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_demo_closes_the_loop() {
+    let folder = shop();
+    let output = nextbest(&["demo", "--once", "--json", "--port", "0", "--customers", "1200"], folder.path());
+    assert!(output.status.success(), "{}", told(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+
+    let names: Vec<&str> =
+        report["steps"].as_array().unwrap().iter().filter_map(|step| step["name"].as_str()).collect();
+    assert_eq!(names, ["simulate", "import", "train", "load", "ask"]);
+    let propensities = report["training"]["report"]["propensities"].as_array().unwrap();
+    assert_eq!(propensities.len(), 2, "churn and conversion");
+    for model in propensities {
+        // Chance is 0.5; the model must beat it by more than its own standard error tells apart.
+        let auc = &model["test"]["auc"];
+        assert!(auc["value"].as_f64().unwrap() - 0.5 > 3.0 * auc["se"].as_f64().unwrap(), "{auc}");
+        assert_eq!(
+            model["candidates"].as_array().unwrap().iter().filter(|row| row["chosen"] == true).count(),
+            1
+        );
+    }
+    let customers = report["at_risk"]["customers"].as_array().unwrap();
+    let ranked = |name: &str| customers.iter().map(|row| row[name].as_f64().unwrap()).collect::<Vec<_>>();
+    assert!(ranked("value_at_risk_minor").is_sorted_by(|a, b| a >= b));
+    let decision = &report["next_best_action"];
+    assert!(["offer", "no_action"].contains(&decision["outcome"].as_str().unwrap()), "{decision}");
+    assert_eq!(decision["degraded"], serde_json::json!([]));
+    let item = &report["price"]["items"][0];
+    let minor = |name: &str| item[name].as_i64().unwrap();
+    assert!(
+        minor("floor_minor") <= minor("quoted_price_minor")
+            && minor("quoted_price_minor") <= minor("ceiling_minor")
+    );
+    assert_eq!(
+        report["decision_with_outcome"]["outcomes"].as_array().unwrap().len(),
+        1,
+        "the customer accepted"
+    );
+
+    // What it left behind opens, verifies, and loads again.
+    let current = std::fs::read_to_string(folder.path().join("artifacts/CURRENT")).unwrap();
+    let artifact: PathBuf = folder.path().join("artifacts").join(current.trim());
+    let verify = Command::new(env!("CARGO_BIN_EXE_nextbest")).arg("verify").arg(&artifact).output().unwrap();
+    assert!(verify.status.success(), "{}", told(&verify));
+    assert!(nextbest(&["load"], folder.path()).status.success());
+}
+
+#[test]
+fn a_wrong_call_ends_with_2_and_says_what_to_do() {
+    let folder = shop();
+    let missing = nextbest(&["train"], &folder.path().join("nowhere"));
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(told(&missing).contains("--project"), "{}", told(&missing));
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let busy = nextbest(&["serve", "--port", &port], folder.path());
+    assert_eq!(busy.status.code(), Some(2));
+    assert!(told(&busy).contains(&port) && told(&busy).contains("--port"), "{}", told(&busy));
+
+    let policy = folder.path().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap().replacen("\"churn\"", "\"chrun\"", 1);
+    std::fs::write(&policy, text).unwrap();
+    let faulty = nextbest(&["train"], folder.path());
+    assert_eq!(faulty.status.code(), Some(2));
+    assert!(
+        told(&faulty).contains("policy.toml:") && told(&faulty).contains("\"chrun\""),
+        "{}",
+        told(&faulty)
+    );
+}
+
+#[test]
+fn work_without_its_input_ends_with_1_and_says_what_is_missing() {
+    let folder = shop();
+    let no_log = nextbest(&["train"], folder.path());
+    assert_eq!(no_log.status.code(), Some(1));
+    assert!(told(&no_log).contains("nextbest import"), "{}", told(&no_log));
+    let no_file =
+        Command::new(env!("CARGO_BIN_EXE_nextbest")).args(["verify", "nothing.nba"]).output().unwrap();
+    assert_ne!(no_file.status.code(), Some(0));
+    assert!(told(&no_file).contains("nothing.nba"), "{}", told(&no_file));
+}
+
+#[test]
+fn an_unreachable_store_is_named() {
+    let folder = shop();
+    let made = nextbest(&["demo", "--once", "--json", "--port", "0", "--customers", "1200"], folder.path());
+    assert!(made.status.success(), "{}", told(&made));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{free}");
+    let output = nextbest(&["load", "--endpoint", &endpoint], folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).contains("DescribeTable") || told(&output).contains("store"), "{}", told(&output));
+}
