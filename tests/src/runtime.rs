@@ -128,23 +128,35 @@ pub fn command(binary: &Path, variables: &[(&str, String)]) -> Command {
     command
 }
 
-/// The function binary called `name`, built with the tests; built here where they were built alone.
+/// The function binary called `name`: as `cargo build --workspace` left it beside the tests, and built here only where
+/// that was not done since the sources changed.
 pub fn binary(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("this test's own path");
     let folder = tests.parent().and_then(Path::parent).expect("target/debug/deps").to_owned();
-    static BUILT: std::sync::Once = std::sync::Once::new();
-    BUILT.call_once(|| {
+    let path = folder.join(name);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let changed = ["functions/src", "models/src"].map(|sources| newest(&root.join(sources)));
+    let built = || std::fs::metadata(&path).and_then(|file| file.modified()).ok();
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().expect("no panic holds it");
+    if built() < changed.into_iter().max() {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--offline", "--quiet", "--package", "nextbest-functions", "--bins"])
-            .arg("--target-dir")
-            .arg(folder.parent().expect("target"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        let found = folder.join(name).exists();
-        assert!(built.is_ok_and(|status| status.success()) || found, "the function binaries are built");
+        let mut build = Command::new(cargo);
+        build.args(["build", "--offline", "--quiet", "--workspace", "--bins", "--target-dir"]);
+        let status = build.arg(folder.parent().expect("target")).current_dir(&root).status();
+        assert!(status.is_ok_and(|status| status.success()), "the function binaries are built");
+    }
+    path
+}
+
+/// When the newest file below `folder` was written.
+fn newest(folder: &Path) -> std::time::SystemTime {
+    let entries = std::fs::read_dir(folder).expect("a folder of sources").flatten();
+    let times = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => newest(&entry.path()),
+        _ => entry.metadata().and_then(|file| file.modified()).unwrap_or(std::time::UNIX_EPOCH),
     });
-    folder.join(name)
+    times.max().unwrap_or(std::time::UNIX_EPOCH)
 }
 
 /// A request as API Gateway's HTTP API hands it over (payload format 2.0).
