@@ -174,7 +174,7 @@ impl Artifact {
             for (row, (features, expected)) in golden.rows().into_iter().enumerate() {
                 let found = model.score(&features).get();
                 let difference = (found - expected).abs();
-                if !(difference <= GOLDEN_TOLERANCE) {
+                if difference.is_nan() || difference > GOLDEN_TOLERANCE {
                     return Err(GoldenMismatch { model: model.name().to_owned(), row, expected, found });
                 }
                 check.n_rows += 1;
@@ -280,6 +280,7 @@ struct Door<'a> {
 }
 
 impl Door<'_> {
+    #[expect(clippy::needless_pass_by_value, reason = "errors and texts alike are told where they arise")]
     fn fault(model: &ModelMetadata, message: impl ToString) -> ArtifactError {
         ArtifactError::Model { model: model.name.clone(), message: message.to_string() }
     }
@@ -307,7 +308,7 @@ impl Door<'_> {
 
     fn linear(&self, model: &ModelMetadata, role: &str) -> Result<LinearModel, ArtifactError> {
         let range = self.expect(model, role, SectionKind::Linear)?;
-        LinearModel::open(self.bytes.clone(), range, self.n_features).map_err(|e| Self::fault(model, e))
+        LinearModel::open(self.bytes, range, self.n_features).map_err(|e| Self::fault(model, e))
     }
 
     fn propensity(&self, model: &ModelMetadata) -> Result<(PropensityModel, golden::Golden), ArtifactError> {

@@ -1,5 +1,7 @@
 //! The fold, held against brute force and against itself in other orders.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::BTreeSet;
 
 use nextbest_models::customer::{Applied, Customer, CustomerId};

@@ -1,6 +1,8 @@
 //! The five functions over HTTP, as a caller meets them: roles, the loop, bad input, repetition, and what they answer
 //! when store or models are away.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -32,6 +32,7 @@ fn root() -> PathBuf {
 }
 
 /// The file, or `None` after saying that the test is skipped.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn retail_file() -> Option<PathBuf> {
     let data = std::env::var_os("NEXTBEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let file = data.join("online_retail.csv.gz");

@@ -1,6 +1,8 @@
 //! Each function binary, run for real under an emulated Lambda runtime interface, answers an API Gateway request as
 //! the local server answers the same request.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::process::Stdio;
 
 use nextbest_functions::app::App;

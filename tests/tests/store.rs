@@ -2,6 +2,9 @@
 //!
 //! Each behaviour has a table of its own. Faults come from a proxy between store and stand-in.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::print_stdout, reason = "which backend was held to what")]
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;

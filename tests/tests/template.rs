@@ -3,6 +3,8 @@
 //! `nextbest_functions` holds each list once; infra/template.yaml cannot derive from Rust, so this compares them. That
 //! the template deploys and answers is shown by infra/test_deploy.py.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nextbest_functions::config::VARIABLES;

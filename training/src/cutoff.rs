@@ -113,8 +113,8 @@ impl Plan {
         let matured_by = |end: Timestamp| {
             self.cutoffs.iter().copied().filter(move |cutoff| cutoff.plus_days(label.horizon_days) <= end)
         };
-        let test = matured_by(self.as_of).last()?;
-        let calibrate = matured_by(test).last()?;
+        let test = matured_by(self.as_of).next_back()?;
+        let calibrate = matured_by(test).next_back()?;
         let fit: Vec<Timestamp> = matured_by(calibrate).collect();
         (!fit.is_empty()).then_some(Split { fit, calibrate, test })
     }

@@ -147,7 +147,7 @@ struct Contender {
 
 /// Trains, calibrates, chooses and tests.
 pub fn train(
-    request: PropensityRequest<'_>,
+    request: &PropensityRequest<'_>,
     learners: &[Box<dyn Learner>],
 ) -> Result<TrainedPropensity, TrainError> {
     let label = request.name.to_owned();
@@ -158,9 +158,9 @@ pub fn train(
         let fit = sample(&request.parts.fit, "fit")?;
         let calibrate = sample(&request.parts.calibrate, "calibrate")?;
         let test = sample(&request.parts.test, "test")?;
-        let contend =
-            |learner: &Box<dyn Learner>| contender(learner.as_ref(), &fit, &calibrate, request.seed);
-        let contenders: Vec<Result<Contender, LearnError>> = learners.par_iter().map(contend).collect();
+        let contenders = learners.par_iter();
+        let contenders: Vec<Result<Contender, LearnError>> =
+            contenders.map(|learner| contender(learner.as_ref(), &fit, &calibrate, request.seed)).collect();
         let loss = |contender: &Contender| metrics::mean(&contender.choice.losses).value;
         let found = contenders.iter().enumerate().filter_map(|(at, c)| Some((at, loss(c.as_ref().ok()?))));
         let Some((best, _)) = found.min_by(|a, b| a.1.total_cmp(&b.1)) else {
@@ -168,7 +168,7 @@ pub fn train(
             let nobody = LearnError::Library { learner: "none", message: "no learner was given".to_owned() };
             return Err(first.unwrap_or(nobody));
         };
-        finish(&request, learners, &contenders, best, [&fit, &calibrate, &test])
+        finish(request, learners, &contenders, best, [&fit, &calibrate, &test])
     };
     run().map_err(|source| TrainError::Learn { label, source })
 }

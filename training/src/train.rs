@@ -112,7 +112,7 @@ pub fn train(
         let dataset = &gathered.dataset;
         let request =
             PropensityRequest { name, label: Some(label), dataset, parts, split: Some(split), seed };
-        let trained = selection::train(request, &learner::all())?;
+        let trained = selection::train(&request, &learner::all())?;
         builder.propensity(trained.parts);
         propensities.push(trained.report);
     }

@@ -170,7 +170,7 @@ pub fn seal(intercept: f64, columns: &[(ColumnSpec, f64)]) -> Vec<u8> {
 }
 
 impl LinearModel {
-    pub(crate) fn open(bytes: Bytes, range: Range<usize>, n_features: usize) -> Result<Self, LinearError> {
+    pub(crate) fn open(bytes: &Bytes, range: Range<usize>, n_features: usize) -> Result<Self, LinearError> {
         let slice = bytes.get(range.clone()).unwrap_or(&[]);
         let (Ok((intercept, _)), true) =
             (F64::ref_from_prefix(slice), slice.len() % size_of::<Column>() == 8)

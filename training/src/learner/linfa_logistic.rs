@@ -38,6 +38,7 @@ struct FittedLogistic {
     model: FittedLogisticRegression<f64, bool>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors and texts alike are told where they arise")]
 fn failed(message: impl ToString) -> LearnError {
     LearnError::Library { learner: NAME, message: message.to_string() }
 }

@@ -47,6 +47,7 @@ struct FittedForest {
     trees: Vec<Vec<NodeSpec>>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors and texts alike are told where they arise")]
 fn failed(message: impl ToString) -> LearnError {
     LearnError::Library { learner: NAME, message: message.to_string() }
 }

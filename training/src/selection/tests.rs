@@ -139,7 +139,7 @@ fn the_artifact_scores_as_its_learner_on_ten_thousand_random_rows() {
 #[test]
 fn a_straight_truth_is_learned_upright_and_explained() {
     let data = churn_like(12_000, false, 5);
-    let trained = train(request(&data), &learner::all()).unwrap();
+    let trained = train(&request(&data), &learner::all()).unwrap();
     let report = &trained.report;
     assert_eq!(trained.parts.metadata.learner, "linfa_logistic");
     // The log-odds themselves rank the test rows at AUC .80; linfa's inverted class would give .20.
@@ -165,7 +165,7 @@ fn a_straight_truth_is_learned_upright_and_explained() {
 #[test]
 fn a_bent_truth_takes_the_forest_with_linear_reasons() {
     let data = churn_like(12_000, true, 6);
-    let trained = train(request(&data), &learner::all()).unwrap();
+    let trained = train(&request(&data), &learner::all()).unwrap();
     assert_eq!(trained.parts.metadata.learner, "smartcore_forest");
     let losses: Vec<f64> =
         trained.report.candidates.iter().map(|c| c.choice_log_loss.unwrap().value).collect();
@@ -181,7 +181,7 @@ fn training_is_deterministic() {
     let data = churn_like(3_000, true, 8);
     let bytes = |seed| {
         let trained =
-            train(PropensityRequest { seed: Seed(seed), ..request(&data) }, &learner::all()).unwrap();
+            train(&PropensityRequest { seed: Seed(seed), ..request(&data) }, &learner::all()).unwrap();
         sealed(trained.parts).as_bytes().to_vec()
     };
     assert_eq!(bytes(1), bytes(1));
@@ -207,7 +207,7 @@ fn refused(outcome: impl Fn(usize) -> bool, n: usize) -> LearnError {
         let id = CustomerId::new("c").unwrap();
         set.push(id, cutoff((row % 3) as i64), &draw(&mut rng, false).0, &[Some(outcome(row))]).unwrap();
     }
-    match train(request(&set), &learner::all()) {
+    match train(&request(&set), &learner::all()) {
         Err(TrainError::Learn { source, .. }) => source,
         other => panic!("{other:?}"),
     }
@@ -236,14 +236,14 @@ fn columns_without_content_are_refused_by_every_learner() {
         let id = CustomerId::new("c").unwrap();
         set.push(id, cutoff(row % 3), &[1.0, f64::NAN], &[Some(row % 2 == 0)]).unwrap();
     }
-    let Err(TrainError::Learn { source, .. }) = train(request(&set), &learner::all()) else { panic!() };
+    let Err(TrainError::Learn { source, .. }) = train(&request(&set), &learner::all()) else { panic!() };
     assert_eq!(
         source.to_string(),
         "no column is left to learn from: column same dropped: constant; column never dropped: missing in every row"
     );
     let mut weighted = churn_like(600, false, 2);
     weighted.set_weights(vec![2.0; 600]).unwrap();
-    let Err(TrainError::Learn { source, .. }) = train(request(&weighted), &learner::all()) else { panic!() };
+    let Err(TrainError::Learn { source, .. }) = train(&request(&weighted), &learner::all()) else { panic!() };
     assert_eq!(source, LearnError::Weights("linfa_logistic"));
 }
 
@@ -252,7 +252,7 @@ fn one_learner_that_fails_does_not_stop_the_other() {
     let data = churn_like(3_000, false, 10);
     let broken = LinfaLogistic { alpha: -1.0, ..LinfaLogistic::default() };
     let learners: Vec<Box<dyn Learner>> = vec![Box::new(broken), Box::new(SmartcoreForest::default())];
-    let trained = train(request(&data), &learners).unwrap();
+    let trained = train(&request(&data), &learners).unwrap();
     assert_eq!(trained.parts.metadata.learner, "smartcore_forest");
     assert!(
         trained.report.candidates[0].failure.as_ref().is_some_and(|text| text.contains("linfa_logistic"))
