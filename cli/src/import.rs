@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use nextbest_models::project::Settings;
@@ -19,6 +19,7 @@ use nextbest_training::import::report::ImportReport;
 use nextbest_training::import::{ImportError, Options, Progress, Rules, import};
 
 use crate::exit::{Failure, Outcome};
+use crate::progress::stopwatch;
 
 /// Import files into the event log, which is built anew from exactly these files
 ///
@@ -62,7 +63,7 @@ pub fn run(args: &Args) -> Outcome {
     let text = fs::read_to_string(&path).map_err(|e| Failure::call(format!("{}: {e}", path.display())))?;
     let settings = Settings::parse(&text);
     let settings = settings.map_err(|e| Failure::call(format!("in {}:\n{e}", args.project.display())))?;
-    let begun = Instant::now();
+    let begun = stopwatch();
     match run_import(&settings, args) {
         Ok(report) if args.json => println!("{}", serde_json::to_string_pretty(&report)?),
         Ok(report) => println!("{}", told(&report, begun.elapsed())),
@@ -131,7 +132,7 @@ const NAMED: usize = 20;
 
 fn table(header: [&str; 3]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header(header);
+    table.load_style(NOTHING).set_header(header);
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -163,7 +164,7 @@ fn conditions(report: &ImportReport) -> String {
 }
 
 fn spread(by_bucket: &BTreeMap<String, u64>) -> String {
-    by_bucket.iter().map(|(name, n)| format!("{} {name}", grouped(*n))).collect::<Vec<_>>().join(", ")
+    by_bucket.iter().map(|(name, n)| format!("{} {name}", grouped(*n))).collect::<Vec<_>>().join("\n")
 }
 
 fn notes(report: &ImportReport) -> String {
@@ -241,7 +242,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -10,3 +10,9 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
     }
     bar
 }
+
+/// Begins to measure how long a command takes, for a person to read.
+#[expect(clippy::disallowed_methods, reason = "the one clock of what is told to a person")]
+pub fn stopwatch() -> std::time::Instant {
+    std::time::Instant::now()
+}

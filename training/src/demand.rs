@@ -34,7 +34,7 @@ pub struct Observation {
     pub n_orders: u64,
     /// Prices shown.
     pub n_shown: u64,
-    /// Whether an experiment set the price: every price of the week says so.
+    /// Whether an experiment set the price: some price of the week says how it was set, and all that do say so.
     pub randomised: bool,
 }
 
@@ -61,6 +61,8 @@ struct Cell {
     /// Sum of unit prices, in thousandths of a minor unit, and their number.
     price_sum: i128,
     n_prices: u64,
+    /// Prices that say how they were set, and those of them that an experiment drew.
+    n_ruled: u64,
     n_randomised: u64,
 }
 
@@ -71,6 +73,7 @@ impl Cell {
         self.n_shown += other.n_shown;
         self.price_sum += other.price_sum;
         self.n_prices += other.n_prices;
+        self.n_ruled += other.n_ruled;
         self.n_randomised += other.n_randomised;
     }
 
@@ -118,7 +121,9 @@ impl DemandTable {
         if let Some(value) = value.filter(|_| !event.event_type.is_revision()) {
             cell.price_sum = i128::from(value.amount_minor) * 1000 / i128::from(quantity);
             cell.n_prices = 1;
-            cell.n_randomised = u64::from(event.text(&self.rule.attribute) == Some(self.rule.value.as_str()));
+            let rule = event.text(&self.rule.attribute);
+            cell.n_ruled = u64::from(rule.is_some());
+            cell.n_randomised = u64::from(rule == Some(self.rule.value.as_str()));
         }
         let day = event.booked_at().day().number();
         if !self.skus.contains_key(sku) {
@@ -187,7 +192,7 @@ impl DemandTable {
                     units: cell.units.max(0),
                     n_orders: cell.n_orders,
                     n_shown: cell.n_shown,
-                    randomised: cell.n_randomised == cell.n_prices,
+                    randomised: cell.n_ruled > 0 && cell.n_randomised == cell.n_ruled,
                 })
             }));
         }

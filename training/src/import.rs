@@ -129,6 +129,9 @@ pub enum ImportError {
         /// What does not fit.
         source: MappingError,
     },
+    /// The file of rejects would overwrite a file that is imported.
+    #[error("{}: rejected rows cannot be written over a file that is imported", .0.display())]
+    RejectsOverInput(PathBuf),
     /// More set-aside rules than a report can count.
     #[error("the sources have more than 62 differently named set_aside rules")]
     TooManyRules,
@@ -179,6 +182,7 @@ impl ImportError {
             | Self::NoSource { .. }
             | Self::UnknownSource { .. }
             | Self::Mapping { .. }
+            | Self::RejectsOverInput(_)
             | Self::TooManyRules => true,
             Self::File(error) => matches!(error, FileError::Open { .. } | FileError::Format(_)),
             _ => false,
@@ -234,6 +238,7 @@ pub fn import(
         .iter()
         .map(|file| Opened::new(file, rules, &terms, options.source.as_deref()))
         .collect::<Result<_, _>>()?;
+    spare_inputs(files, options.rejects.as_deref())?;
     let log = LogWriter::create(log_dir)?;
     let run = Run {
         sorter: Sorter::new(N_BUCKETS, options.memory_bytes, log.scratch()?),
@@ -245,6 +250,15 @@ pub fn import(
     let mut counted = opened.into_iter().map(|file| run.read(file)).collect::<Result<Vec<_>, _>>()?;
     counted.sort();
     run.finish(log, counted, &terms.conditions, options)
+}
+
+/// Refuses to write rejects over one of `files`.
+fn spare_inputs(files: &[PathBuf], rejects: Option<&Path>) -> Result<(), ImportError> {
+    let Some(rejects) = rejects.and_then(|path| path.canonicalize().ok()) else { return Ok(()) };
+    match files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == rejects)) {
+        Some(file) => Err(ImportError::RejectsOverInput(file.clone())),
+        None => Ok(()),
+    }
 }
 
 /// An import under way.

@@ -63,7 +63,20 @@ fn place(path: &Path, bytes: &[u8]) -> Result<(), SealError> {
     let io = |source| SealError::Io { path: path.to_owned(), source };
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    file.write_all(bytes).and_then(|()| readable(file.as_file())).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+}
+
+/// Temporary files are the owner's alone; what is packaged for Lambda is read by another user.
+#[cfg(unix)]
+fn readable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_file: &File) -> io::Result<()> {
+    Ok(())
 }

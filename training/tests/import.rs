@@ -396,6 +396,14 @@ fn rejected_rows_are_bounded_and_written_out() {
     assert_eq!(rejects.lines().count(), 4);
     assert!(rejects.lines().nth(1).unwrap().contains(",11,When,wrong_type,"), "{rejects}");
 
+    desk.options.rejects = Some(file.clone());
+    let error = desk.import(std::slice::from_ref(&file)).unwrap_err();
+    assert!(
+        error.is_wrong_call() && error.to_string().contains("written over a file that is imported"),
+        "{error}"
+    );
+    desk.options.rejects = None;
+
     desk.options.max_rejected = 3;
     let report = desk.import(&[file]).unwrap();
     assert_eq!((report.n_rows, report.bucket("rejected"), report.log.unwrap().n_events), (12, 3, 5));
@@ -441,7 +449,7 @@ fn files_that_cannot_be_used_are_named() {
     let missing = desk.import(&[desk.dir.path().join("gone.csv")]).unwrap_err();
     assert!(missing.is_wrong_call() && missing.to_string().contains("gone.csv: No such file"), "{missing}");
     let folder = desk.import(&[desk.dir.path().to_owned()]).unwrap_err();
-    assert!(folder.to_string().ends_with("is a directory"), "{folder}");
+    assert!(folder.to_string().ends_with("is no regular file"), "{folder}");
     assert!(matches!(desk.import(&[]), Err(ImportError::NoFiles)));
     let endless = format!(
         "{{\"event_id\":\"e\",\"type\":\"clicked\",\"occurred_at\":\"2011-01-05T10:00:00Z\"}}\n{}",
@@ -518,7 +526,6 @@ fn an_import_stopped_anywhere_leaves_the_earlier_log_as_it_was() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how the parent test tells its child where to work")]
 /// Run as a process of its own by the next test: imports, and dies without a word while buckets are being written.
 #[test]
 fn child_that_is_killed_while_it_writes() {

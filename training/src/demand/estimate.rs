@@ -23,7 +23,8 @@ pub struct Slope {
 
 /// Poisson regression of `units` on one column `x` (log price over reference) with known `offsets` (logarithms).
 ///
-/// The standard error is the sandwich of White (1980) with the factor n / (n - 2). `None` where the fit does not
+/// The standard error is the sandwich of White (1980) in the form HC3 of MacKinnon & White (1985), each residual as if
+/// its week had been left out: a year holds few weeks. `None` where the fit does not
 /// converge, or nothing was sold.
 #[must_use]
 pub fn poisson(units: &[f64], x: &[f64], offsets: &[f64]) -> Option<Slope> {
@@ -57,18 +58,18 @@ pub fn poisson(units: &[f64], x: &[f64], offsets: &[f64]) -> Option<Slope> {
 }
 
 fn sandwich(units: &[f64], x: &[f64], offsets: &[f64], a: f64, e: f64) -> Option<Slope> {
-    let n = units.len() as f64;
-    let (mut h, mut m) = ([0.0; 3], [0.0; 3]);
-    for ((y, x), offset) in units.iter().zip(x).zip(offsets) {
-        let mean = (a + e * x + offset).exp();
-        let square = (y - mean).powi(2);
-        h = [h[0] + mean, h[1] + mean * x, h[2] + mean * x * x];
-        m = [m[0] + square, m[1] + square * x, m[2] + square * x * x];
-    }
+    let means: Vec<f64> = x.iter().zip(offsets).map(|(x, offset)| (a + e * x + offset).exp()).collect();
+    let sum = |of: fn(f64) -> f64| means.iter().zip(x).map(|(mean, &x)| mean * of(x)).sum::<f64>();
+    let h = [sum(|_| 1.0), sum(|x| x), sum(|x| x * x)];
     let det = h[0] * h[2] - h[1] * h[1];
     // The second row of the inverse of h: (-h1, h0) / det.
     let (r0, r1) = (-h[1] / det, h[0] / det);
-    let variance = (r0 * r0 * m[0] + 2.0 * r0 * r1 * m[1] + r1 * r1 * m[2]) * n / (n - 2.0);
+    let terms = units.iter().zip(x).zip(&means).map(|((y, x), mean)| {
+        let leverage = mean * (h[2] - 2.0 * h[1] * x + h[0] * x * x) / det;
+        let left_out = (y - mean) / (1.0 - leverage).max(0.05);
+        ((r0 + r1 * x) * left_out).powi(2)
+    });
+    let variance: f64 = terms.sum();
     // Never surer than a Poisson count would be: few weeks can fit by luck.
     let poisson = h[0] / det;
     let slope = Estimate { value: e, se: variance.max(poisson).sqrt() };

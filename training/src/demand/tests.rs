@@ -42,7 +42,12 @@ fn events_become_weeks() {
     let week = &found[0];
     assert_eq!((week.week, week.units, week.n_orders, week.n_shown), (0, 3, 1, 1));
     assert!((week.price_minor - 450.0).abs() < 1e-12, "mean of 400 and 500");
-    assert!(!week.randomised, "one of the two prices was not drawn");
+    assert!(week.randomised, "the one price that says how it was set says drawn");
+    let mut by_hand = event("price_shown", 15_000, 1, 500);
+    let rule = nextbest_models::event::AttributeValue::Text("manager".into());
+    by_hand.attributes.insert("price_rule".into(), rule);
+    let mixed = [events.to_vec(), vec![by_hand]].concat();
+    assert!(!table(&mixed).observations()[0].randomised, "one price was not drawn");
     let mut other = event("order_placed", 15_000, 1, 100);
     other.value = Some(Money { amount_minor: 100, currency: "EUR".parse().unwrap() });
     assert_eq!(table(&[other]).n_other_currency(), 1);

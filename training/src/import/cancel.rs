@@ -46,6 +46,7 @@ pub(crate) fn match_cancellations(
     if entries.iter().any(|entry| entry.revises.is_some()) {
         entries.sort_by(|a, b| in_time(a).cmp(&in_time(b)));
     }
+    let already = taken_already(&entries);
     let mut lines: HashMap<(EventType, String), Vec<Line>> = HashMap::new();
     let wanted: BTreeSet<EventType> = entries.iter().filter_map(|entry| entry.revises).collect();
     let mut events = Vec::with_capacity(entries.len());
@@ -54,7 +55,7 @@ pub(crate) fn match_cancellations(
         let Some(revises) = revises else {
             count(if has_customer { Fate::Event } else { Fate::EventWithoutCustomer }, conditions);
             if wanted.contains(&event.event_type)
-                && let Some((sku, line)) = Line::of(&event)
+                && let Some((sku, line)) = Line::of(&event, &already)
             {
                 lines.entry((event.event_type, sku)).or_default().push(line);
             }
@@ -71,6 +72,19 @@ pub(crate) fn match_cancellations(
         events.extend(parts);
     }
     events
+}
+
+/// Quantity and value that revisions which say themselves what they refer to take back, by id of the line.
+fn taken_already(entries: &[Entry]) -> HashMap<String, (i64, i64)> {
+    let mut taken: HashMap<String, (i64, i64)> = HashMap::new();
+    for event in entries.iter().filter(|entry| entry.revises.is_none()).map(|entry| &entry.event) {
+        if let Some(reference) = event.refers_to.as_ref().filter(|_| event.event_type.is_revision()) {
+            let sum = taken.entry(reference.event_id.clone()).or_default();
+            sum.0 += event.quantity.unwrap_or(0);
+            sum.1 += event.value.map_or(0, |value| value.amount_minor);
+        }
+    }
+    taken
 }
 
 fn fate(has_customer: bool, n_parts: usize, covered: i64, quantity: i64) -> Fate {
@@ -149,21 +163,20 @@ fn chosen(quantity: i64, value_minor: i64, lines: &[Line]) -> Vec<usize> {
 }
 
 impl Line {
-    fn of(event: &Event) -> Option<(String, Self)> {
+    /// The line of `event`, less what revisions that name it themselves take back; `None` if nothing is left.
+    fn of(event: &Event, already: &HashMap<String, (i64, i64)>) -> Option<(String, Self)> {
         let (sku, quantity) = (event.sku.clone()?, event.quantity.filter(|&quantity| quantity > 0)?);
         let value_minor = event.value.map_or(0, |value| value.amount_minor);
-        let (event_id, occurred_at) = (event.event_id.clone(), event.occurred_at);
-        Some((
-            sku,
-            Self {
-                event_id,
-                occurred_at,
-                quantity,
-                value_minor,
-                quantity_left: quantity,
-                value_left: value_minor,
-            },
-        ))
+        let (quantity_taken, value_taken) = already.get(&event.event_id).copied().unwrap_or_default();
+        let line = Self {
+            event_id: event.event_id.clone(),
+            occurred_at: event.occurred_at,
+            quantity,
+            value_minor,
+            quantity_left: quantity - quantity_taken,
+            value_left: (value_minor - value_taken).max(0),
+        };
+        (line.quantity_left > 0).then_some((sku, line))
     }
 
     /// Whether the unit price is the same, as far as two line values rounded to minor units can tell: each is off by
@@ -286,6 +299,18 @@ mod tests {
         let (revisions, fates, counts) = run(vec![entry("c", 1, 4, 100, true), entry("o", 2, 4, 100, false)]);
         assert_eq!((revisions.len(), fates), (0, vec![Fate::CancellationUnmatched]));
         assert_eq!((counts.quantity_unmatched, counts.value_unmatched_minor), (4, 400));
+    }
+
+    #[test]
+    fn what_a_revision_takes_back_by_name_is_not_taken_again() {
+        let mut named = entry("r", 9, 3, 100, false);
+        named.event.event_type = EventType::Refunded;
+        named.event.refers_to =
+            Some(Reference { event_id: "o".into(), occurred_at: named.event.occurred_at, whole: false });
+        let (revisions, fates, _) =
+            run(vec![entry("o", 1, 4, 100, false), entry("c", 2, 2, 100, true), named]);
+        assert_eq!(revisions, [revision("c", "o", 1, 100, true), revision("r", "o", 3, 300, false)]);
+        assert_eq!(fates, [Fate::CancellationPartlyMatched]);
     }
 
     #[test]

@@ -120,8 +120,9 @@ pub(crate) fn format_of(path: &Path) -> Result<SourceFormat, FileError> {
 pub(crate) fn hash(path: &Path) -> Result<(String, u64), FileError> {
     let mut hasher = Sha256::new();
     let copied = File::open(path).and_then(|mut file| {
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::other("is a directory"));
+        // It is read twice, so a pipe will not do.
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("is no regular file"));
         }
         io::copy(&mut file, &mut hasher)
     });

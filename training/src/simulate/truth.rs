@@ -237,14 +237,9 @@ fn silence(shopper: &mut Shopper<'_>, age: usize) -> Silence {
         let step = Step::new(shopper, age + day);
         let mut noon: Silence = [[1.0; 2]; N_MOODS + 1];
         for mood in 0..N_MOODS {
-            for stock in 0..2 {
-                let next = if stock == 0 {
-                    morning[mood][0]
-                } else {
-                    step.used_up * morning[mood][0] + (1.0 - step.used_up) * morning[mood][1]
-                };
-                noon[mood][stock] = (1.0 - step.visit[mood][stock] * step.buy[mood]) * next;
-            }
+            let [bare, stocked] = morning[mood];
+            let next = [bare, step.used_up * bare + (1.0 - step.used_up) * stocked];
+            noon[mood] = std::array::from_fn(|k| (1.0 - step.visit[mood][k] * step.buy[mood]) * next[k]);
         }
         if day == 0 {
             return noon;

@@ -97,7 +97,7 @@ fn decisions(lives: &[Life]) -> impl Iterator<Item = (&Life, &DecisionRecord)> {
 /// Response windows of one customer do not overlap, so outcomes are independent given their stated probabilities.
 #[test]
 fn decisions_are_answered_as_foretold() {
-    assert!(RESPONSE_DAYS < super::super::campaign::DECISION_DAYS);
+    const { assert!(RESPONSE_DAYS < super::super::campaign::DECISION_DAYS) };
     let (_, lives) = year(6_000, 23);
     let mut arms: Vec<Tally> = Vec::new();
     arms.resize_with(N_ACTIONS + 1, Tally::default);
