@@ -18,6 +18,7 @@ async fn live() -> Response {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })).into_response()
 }
 
+/// 503 while the store is away. Without models a function is ready all the same: it falls back, and says so.
 async fn ready(State(app): State<App>) -> Response {
     let store = app.store.warm().await;
     if let Err(error) = &store {
@@ -27,5 +28,5 @@ async fn ready(State(app): State<App>) -> Response {
         Ok(()) => (StatusCode::OK, "ready"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unreachable"),
     };
-    (status, Json(json!({ "status": word }))).into_response()
+    (status, Json(json!({ "status": word, "models": app.artifact.is_some() }))).into_response()
 }
