@@ -7,13 +7,14 @@
 //! 3. several lines, those of the same price first, latest first, until its quantity is reached: one event per line,
 //!    the first under the row's id, the others under `id#2`, `id#3`, ...; what no line covers stays out.
 //!
+//! A revision carries the attributes of the line it revises over its own, so that it is counted where that line was.
 //! Value is shared out in proportion to quantity, exactly, and never takes more of a line than is left of it. Only
 //! what is earlier is looked at, so no event depends on the future.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nextbest_models::customer::stable_hash;
-use nextbest_models::event::{Event, EventType, MAX_ID_BYTES, Reference};
+use nextbest_models::event::{AttributeValue, Event, EventType, MAX_ID_BYTES, Reference};
 use nextbest_models::units::{Money, Timestamp};
 
 use crate::import::decimal::divide_half_even;
@@ -34,6 +35,7 @@ struct Line {
     value_minor: i64,
     quantity_left: i64,
     value_left: i64,
+    attributes: BTreeMap<String, AttributeValue>,
 }
 
 /// Matches the cancellations among `entries` (one owner's, without duplicates); tells `count` the fate and
@@ -132,6 +134,8 @@ fn take_back(cancellation: &Event, lines: &mut [Line], counts: &mut Cancellation
                 occurred_at: line.occurred_at,
                 whole: line.quantity_left == 0,
             }),
+            // By these the fold finds what is revised, such as the order a line belongs to.
+            attributes: cancellation.attributes.clone().into_iter().chain(line.attributes.clone()).collect(),
             ..cancellation.clone()
         });
     }
@@ -175,6 +179,7 @@ impl Line {
             value_minor,
             quantity_left: quantity - quantity_taken,
             value_left: (value_minor - value_taken).max(0),
+            attributes: event.attributes.clone(),
         };
         (line.quantity_left > 0).then_some((sku, line))
     }
@@ -263,6 +268,21 @@ mod tests {
         assert_eq!(revisions, [revision("c1", "new", 4, 800, false), revision("c2", "new", 6, 1200, true)]);
         assert_eq!(fates, [Fate::CancellationMatched; 2]);
         assert_eq!((counts.n_whole, counts.n_other_price), (1, 0));
+    }
+
+    #[test]
+    fn a_revision_is_counted_where_its_line_was() {
+        let named = |mut entry: Entry, order: &str| {
+            entry.event.attributes.insert("order_id".to_owned(), AttributeValue::Text(order.to_owned()));
+            entry
+        };
+        let entries = vec![
+            named(entry("o", 1, 3, 100, false), "536365"),
+            named(entry("c", 2, 3, 100, true), "C536400"),
+        ];
+        let events = match_cancellations(entries, &mut CancellationCounts::default(), |_, _| {});
+        let revision = events.iter().find(|event| event.event_type == EventType::OrderCancelled).unwrap();
+        assert_eq!(revision.text("order_id"), Some("536365"));
     }
 
     #[test]
