@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, say};
 use crate::folder::Folder;
 
 /// What `nextbest check` takes.
@@ -17,7 +17,6 @@ pub struct Args {
 }
 
 /// Checks the folder; faults are a wrong call.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let folder = Folder::open(&args.dir)?;
     let project = &folder.project;
@@ -30,9 +29,9 @@ pub fn run(args: &Args) -> Outcome {
             "labels": project.settings.labels.keys().collect::<Vec<_>>(),
             "sha256": project.sha256,
         });
-        println!("{answer:#}");
+        say!("{answer:#}");
     } else {
-        println!(
+        say!(
             "{}: {} features, {} actions, {} labels; project {}",
             project.settings.name,
             project.schema.n_features(),

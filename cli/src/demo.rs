@@ -14,7 +14,7 @@ use nextbest_training::simulate;
 use serde::Serialize;
 
 use crate::ask::{Answers, Callers};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::load::{self, Loaded};
 use crate::serve;
@@ -78,10 +78,9 @@ impl Teller {
         Self { quiet, steps: Vec::new(), begun: Instant::now() }
     }
 
-    #[expect(clippy::print_stdout, reason = "the answer of the command")]
     fn tell(&self, text: &str) {
         if !self.quiet {
-            println!("{text}");
+            say!("{text}");
         }
     }
 
@@ -99,7 +98,6 @@ impl Teller {
 }
 
 /// The whole loop.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let folder = Folder::open(&args.project)?;
     let mut teller = Teller::new(args.json);
@@ -137,10 +135,10 @@ pub fn run(args: &Args) -> Outcome {
             };
             let customer = report.answers.customer().to_owned();
             if args.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
+                say!("{}", serde_json::to_string_pretty(&report)?);
             } else {
-                println!("\n{}\n\n{}", trained.table(), answer::tell(&report.answers));
-                println!(
+                say!("\n{}\n\n{}", trained.table(), answer::tell(&report.answers));
+                say!(
                     "first answers after {:.1} s; report: {}",
                     teller.elapsed().as_secs_f64(),
                     trained.page()
@@ -156,7 +154,7 @@ pub fn run(args: &Args) -> Outcome {
         if args.once || args.json {
             return Ok(());
         }
-        println!("{}", answer::invitation(&base, callers.keys(), &product, &customer));
+        say!("{}", answer::invitation(&base, callers.keys(), &product, &customer));
         server.await
     })
 }

@@ -1,6 +1,7 @@
 //! How a subcommand ends: fine, the work failed, or the call was wrong.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// Why a subcommand did not do what it was asked.
@@ -41,5 +42,24 @@ pub fn code(outcome: Outcome) -> ExitCode {
             eprintln!("error: {reason}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Prints an answer, formatted as by `format!`, and a line end to standard output.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::exit::print(format_args!($($text)*)) };
+}
+pub(crate) use say;
+
+/// See [`say`]. A reader that has seen enough (`| head`) ends the process in peace; any other fault of standard
+/// output ends it with 1, since the answer would be lost.
+#[expect(clippy::print_stderr, reason = "standard output is what failed")]
+pub fn print(text: Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("error: standard output: {error}");
+        std::process::exit(1);
     }
 }

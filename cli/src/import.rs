@@ -18,7 +18,7 @@ use nextbest_training::event_log::manifest::Contents;
 use nextbest_training::import::report::ImportReport;
 use nextbest_training::import::{ImportError, Options, Progress, Rules, import};
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 use crate::progress::stopwatch;
 
 /// Import files into the event log, which is built anew from exactly these files
@@ -57,7 +57,6 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub fn run(args: &Args) -> Outcome {
     let path = args.project.join("nextbest.toml");
     let text = fs::read_to_string(&path).map_err(|e| Failure::call(format!("{}: {e}", path.display())))?;
@@ -65,8 +64,8 @@ pub fn run(args: &Args) -> Outcome {
     let settings = settings.map_err(|e| Failure::call(format!("in {}:\n{e}", args.project.display())))?;
     let begun = stopwatch();
     match run_import(&settings, args) {
-        Ok(report) if args.json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Ok(report) => println!("{}", told(&report, begun.elapsed())),
+        Ok(report) if args.json => say!("{}", serde_json::to_string_pretty(&report)?),
+        Ok(report) => say!("{}", told(&report, begun.elapsed())),
         Err(ImportError::Rejected { report, max_rejected }) => {
             let refused = ImportError::Rejected { report: report.clone(), max_rejected };
             let text = if args.json {
@@ -74,7 +73,7 @@ pub fn run(args: &Args) -> Outcome {
             } else {
                 told(&report, begun.elapsed())
             };
-            println!("{text}");
+            say!("{text}");
             return Err(Failure::Work(anyhow::anyhow!("{refused}; nothing was written")));
         }
         Err(error) if error.is_wrong_call() => return Err(Failure::call(error)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::{Artifact, Inspection};
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 
 /// What `nextbest inspect` takes.
 #[derive(clap::Args)]
@@ -26,14 +26,13 @@ pub fn open(file: &PathBuf) -> Result<Artifact, Failure> {
 }
 
 /// Opens and tells.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let artifact = open(&args.file)?;
     let inspection = artifact.inspect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
+        say!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
-        println!("{}", told(&inspection));
+        say!("{}", told(&inspection));
     }
     Ok(())
 }

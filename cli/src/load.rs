@@ -15,7 +15,7 @@ use nextbest_training::cutoff::fold;
 use nextbest_training::event_log::{EventLog, EventLogError};
 use serde::Serialize;
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::progress;
 use crate::store::StoreArgs;
@@ -56,7 +56,6 @@ pub struct Loaded {
 }
 
 /// Loads and tells.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let folder = Folder::open(&args.project)?;
     let log = EventLog::open(folder.events())?;
@@ -66,9 +65,9 @@ pub fn run(args: &Args) -> Outcome {
         Ok::<_, Failure>((load(&folder, &log, &open.store, args.as_of).await?, open.place))
     })?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&loaded)?);
+        say!("{}", serde_json::to_string_pretty(&loaded)?);
     } else {
-        println!("{}", loaded.sentence(&place));
+        say!("{}", loaded.sentence(&place));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use nextbest_functions::local;
 use nextbest_models::units::Timestamp;
 use tokio::net::TcpListener;
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::load::config;
 use crate::store::{OpenStore, StoreArgs};
@@ -34,7 +34,6 @@ pub struct Args {
 }
 
 /// Serves until Ctrl-C.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let folder = Folder::open(&args.project)?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -44,8 +43,8 @@ pub fn run(args: &Args) -> Outcome {
         let (keys, shown) = Keys::open_or_create(&folder.keys())?;
         let clock = args.now.map_or_else(Clock::system, Clock::starting_at);
         let app = app(&folder, &open, keys, clock).await?;
-        println!("listening on http://{} over {}", listener.local_addr()?, open.place);
-        println!("{}", key_lines(&shown, &folder));
+        say!("listening on http://{} over {}", listener.local_addr()?, open.place);
+        say!("{}", key_lines(&shown, &folder));
         serve(listener, app, ctrl_c()).await
     })
 }

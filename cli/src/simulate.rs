@@ -11,7 +11,7 @@ use nextbest_training::simulate::{
     DAYS_RANGE, DEFAULT_START, MAX_CUSTOMERS, Options, SimulateError, Summary, write,
 };
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 use crate::progress;
 
 /// Simulate a shop: events as they would be logged, and the truth that made them
@@ -41,7 +41,6 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub fn run(args: &Args) -> Outcome {
     let options =
         Options::new(args.customers, args.days, Seed(args.seed), args.start).map_err(Failure::call)?;
@@ -53,9 +52,9 @@ pub fn run(args: &Args) -> Outcome {
     bar.finish_and_clear();
     let summary = written.map_err(failure)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        say!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
-        println!("{}", told(&summary, args, begun.elapsed()));
+        say!("{}", told(&summary, args, begun.elapsed()));
     }
     Ok(())
 }

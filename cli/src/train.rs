@@ -11,7 +11,7 @@ use nextbest_training::train::{self, TrainError, TrainingReport};
 use serde::Serialize;
 
 use crate::ask::Product;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::progress;
 
@@ -38,15 +38,14 @@ pub struct Trained {
 }
 
 /// Trains and tells.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let folder = Folder::open(&args.project)?;
     let log = EventLog::open(folder.events())?;
     let trained = train(&folder, &log, args.as_of)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&trained)?);
+        say!("{}", serde_json::to_string_pretty(&trained)?);
     } else {
-        println!("{}\n\n{}", trained.table(), trained.sentence());
+        say!("{}\n\n{}", trained.table(), trained.sentence());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use nextbest_models::artifact::GOLDEN_TOLERANCE;
 use serde::Serialize;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, say};
 use crate::inspect;
 
 /// What `nextbest verify` takes.
@@ -32,7 +32,6 @@ struct Verified<'a> {
 }
 
 /// Opens, scores the golden rows, tells; fails where one differs.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run(args: &Args) -> Outcome {
     let artifact = inspect::open(&args.file)?;
     let check = artifact.check_golden()?;
@@ -43,10 +42,10 @@ pub fn run(args: &Args) -> Outcome {
         tolerance: GOLDEN_TOLERANCE,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&verified)?);
+        say!("{}", serde_json::to_string_pretty(&verified)?);
     } else {
         let Verified { sha256, n_golden_rows, largest_difference, tolerance } = verified;
-        println!(
+        say!(
             "sound: SHA-256 {sha256}\n{n_golden_rows} golden rows score as their learners did; the largest difference is \
              {largest_difference:.1e}, allowed are {tolerance:.0e}"
         );
