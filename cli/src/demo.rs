@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The folder that holds the files [demo] names.
-    #[arg(long, env = "NEXTBEST_DATA", default_value = "../shared/data", value_name = "DIR")]
+    #[arg(long, env = "NEXTBEST_DATA", default_value = ".", value_name = "DIR")]
     data: PathBuf,
     /// Simulate this many customers instead of what [demo] says.
     #[arg(long, value_name = "N")]

@@ -30,7 +30,7 @@ use crate::progress::stopwatch;
 #[command(
     after_help = "Exit codes: 0 imported; 1 the data is faulty or the work failed; 2 the call or the project \
 is wrong. Nothing is written but with 0.\n\nExample:\n  nextbest import --project examples/retail \
-../shared/data/online_retail.csv.gz"
+folder/online_retail.csv.gz"
 )]
 pub struct Args {
     /// The project folder
