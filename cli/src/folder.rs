@@ -19,7 +19,7 @@ impl Folder {
     /// Opens `dir`; a missing folder or a fault in a file is a wrong call.
     pub fn open(dir: &Path) -> Result<Self, Failure> {
         if !dir.is_dir() {
-            let hint = "name a project folder with --project, or start from a copy of examples/shop";
+            let hint = "name a project folder with --project, or make one with `nextbest init DIR`";
             return Err(Failure::call(format!("{} is no folder; {hint}", dir.display())));
         }
         let project = Project::read(|file| fs::read_to_string(dir.join(file)));

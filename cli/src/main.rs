@@ -5,6 +5,7 @@
 
 mod exit;
 mod folder;
+mod init;
 mod check;
 mod progress;
 mod simulate;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// The whole loop: data, import, train, load, serve, three answers, an outcome back in.
     Demo(demo::Args),
+    /// A project folder to start from.
+    Init(init::Args),
     /// Check a project folder; every fault with file and line.
     Check(check::Args),
     /// Simulate a shop: events as they would be logged, and the truth that made them.
@@ -60,6 +63,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Import(args) => import::run(&args),

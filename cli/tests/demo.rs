@@ -7,14 +7,16 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A copy of examples/shop in a folder of its own.
+/// A project folder as `nextbest init` makes it.
 fn shop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop");
-    for file in ["nextbest.toml", "features.toml", "policy.toml", "pricing.toml"] {
-        std::fs::copy(example.join(file), folder.path().join(file)).unwrap();
-    }
+    let made = init(folder.path());
+    assert!(made.status.success(), "{}", told(&made));
     folder
+}
+
+fn init(folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_nextbest")).arg("init").arg(folder).output().unwrap()
 }
 
 fn nextbest(arguments: &[&str], project: &Path) -> Output {
@@ -24,6 +26,16 @@ fn nextbest(arguments: &[&str], project: &Path) -> Output {
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn init_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("policy.toml"), "mine").unwrap();
+    let refused = init(folder.path());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(told(&refused).contains("already holds policy.toml"), "{}", told(&refused));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is written beside it");
 }
 
 #[test]

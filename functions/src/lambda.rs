@@ -11,7 +11,8 @@ use std::future::Future;
 use axum::Router;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::app::App;
 use crate::clock::Clock;
@@ -59,8 +60,14 @@ async fn open() -> Result<App, Error> {
 }
 
 /// Logs to standard output, one JSON object a line, without payloads: ids are all that is known of a customer.
+/// `RUST_LOG` names levels by target (`info,aws_config=debug`); `EnvFilter` would bring a regular
+/// expression engine into every package.
+#[expect(clippy::disallowed_methods, reason = "logging starts before the configuration is read")]
 fn log_as_json() {
-    let filter = EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,aws_config=warn,aws_smithy_runtime=warn"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_target(false).without_time().init();
+    let named = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
+    let quiet = || [("aws_config", LevelFilter::WARN), ("aws_smithy_runtime", LevelFilter::WARN)];
+    let levels =
+        named.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO).with_targets(quiet()));
+    let lines = tracing_subscriber::fmt::layer().json().with_target(false).without_time();
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }

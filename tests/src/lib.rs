@@ -4,6 +4,7 @@
 #[path = "../../cli/src/embedded.rs"]
 pub mod embedded;
 pub mod backend;
+pub mod data;
 pub mod fault;
 pub mod fixture;
 pub mod runtime;

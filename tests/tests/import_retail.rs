@@ -6,34 +6,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nextbest_models::event::{Event, EventType};
 use nextbest_models::project::Settings;
+use nextbest_tests::data;
 use nextbest_training::event_log::EventLog;
 use nextbest_training::import::report::ImportReport;
 use nextbest_training::import::{Options, Rules, import};
 
 const N_ROWS: u64 = 541_909;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The file, or `None` after saying that the test is skipped.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn retail_file() -> Option<PathBuf> {
-    let data = std::env::var_os("NEXTBEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let file = data.join("online_retail.csv.gz");
-    if file.exists() {
-        return Some(file);
-    }
-    println!("SKIPPED: {} is not there (set NEXTBEST_DATA)", file.display());
-    None
-}
-
 fn settings() -> Settings {
-    let text = std::fs::read_to_string(root().join("examples/retail/nextbest.toml")).unwrap();
+    let text = std::fs::read_to_string(data::root().join("examples/retail/nextbest.toml")).unwrap();
     Settings::parse(&text).unwrap()
 }
 
@@ -45,7 +30,7 @@ fn import_retail(file: &Path, log_dir: &Path, options: &Options) -> ImportReport
 
 #[test]
 fn every_row_ends_in_one_bucket_and_the_published_figures_are_there() {
-    let Some(file) = retail_file() else { return };
+    let Some(file) = data::file("online_retail.csv.gz") else { return };
     let dir = tempfile::tempdir().unwrap();
     let report = import_retail(&file, &dir.path().join("events"), &Options::default());
 
@@ -91,7 +76,7 @@ fn every_row_ends_in_one_bucket_and_the_published_figures_are_there() {
 
 #[test]
 fn every_revision_takes_back_what_its_customer_had_ordered_and_no_more() {
-    let Some(file) = retail_file() else { return };
+    let Some(file) = data::file("online_retail.csv.gz") else { return };
     let dir = tempfile::tempdir().unwrap();
     import_retail(&file, &dir.path().join("events"), &Options::default());
     let log = EventLog::open(dir.path().join("events")).unwrap();
@@ -136,7 +121,7 @@ fn check_customer(events: &[Event]) -> usize {
 
 #[test]
 fn two_mebibytes_of_memory_give_the_same_bytes() {
-    let Some(file) = retail_file() else { return };
+    let Some(file) = data::file("online_retail.csv.gz") else { return };
     let dir = tempfile::tempdir().unwrap();
     let (wide, narrow) = (dir.path().join("wide"), dir.path().join("narrow"));
     import_retail(&file, &wide, &Options::default());

@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use axum::http::Request;
@@ -17,7 +16,7 @@ use nextbest_functions::store::{Store, Subject};
 use nextbest_models::customer::{Customer, CustomerId};
 use nextbest_models::event::Event;
 use nextbest_models::units::Timestamp;
-use nextbest_tests::{backend, fixture};
+use nextbest_tests::{backend, data, fixture};
 use nextbest_training::cutoff;
 use nextbest_training::event_log::EventLog;
 use nextbest_training::import::{Options, Rules, import};
@@ -26,22 +25,6 @@ use tower::ServiceExt as _;
 
 /// Events in one request: the contract allows 500, the body 256 kB.
 const BATCH: usize = 400;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The file, or `None` after saying that the test is skipped.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn retail_file() -> Option<PathBuf> {
-    let data = std::env::var_os("NEXTBEST_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let file = data.join("online_retail.csv.gz");
-    if file.exists() {
-        return Some(file);
-    }
-    println!("SKIPPED: {} is not there (set NEXTBEST_DATA)", file.display());
-    None
-}
 
 /// What the log holds of every customer, and the moment after all of it.
 fn customers(log: &EventLog) -> (Vec<(CustomerId, Vec<Event>)>, Timestamp) {
@@ -62,11 +45,11 @@ async fn post(app: &App, key: &str, events: &[&Event]) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn features_in_the_store_equal_the_offline_replay_bit_for_bit() {
-    let Some(file) = retail_file() else { return };
+    let Some(file) = data::file("online_retail.csv.gz") else { return };
     let backend = backend::embedded();
     let store = Store::local(&backend.endpoint, "nextbest");
     store.create_table().await.unwrap();
-    let project = root().join("examples/retail");
+    let project = data::root().join("examples/retail");
     let (mut config, keys) = fixture::config(&project, &store);
     // The features are the test's subject; a model someone trained in the example's folder is not.
     let folder = tempfile::tempdir().unwrap();
