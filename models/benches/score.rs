@@ -21,6 +21,9 @@ use nextbest_models::units::{Seed, Timestamp};
 
 const N_TREES: usize = 500;
 const N_ROWS: usize = 2_048;
+const BATCH: usize = 64;
+const RUN: usize = 32;
+const MEASURED: Duration = Duration::from_millis(300);
 const N_REPEATS: usize = 40;
 const N_BORDERS: usize = 255;
 
@@ -64,12 +67,13 @@ fn measure(case: &Case) {
     let model = artifact.propensity("label").unwrap();
     let numbers: Vec<f64> = (0..N_ROWS * case.n_features).map(|_| draw.value()).collect();
     let rows = Rows::new(&numbers, case.n_features);
-    let one = per_row(N_ROWS, || (0..N_ROWS).map(|at| model.margin(rows.row(at))).sum());
-    let mut margins = vec![0.0; N_ROWS];
-    let batch = per_row(N_ROWS, || {
-        model.scorer().margins(rows, &mut margins);
+    let one = per_row(N_ROWS, RUN, |at| model.margin(rows.row(at)));
+    let mut margins = vec![0.0; BATCH];
+    let batches = per_row(N_ROWS / BATCH, 1, |batch| {
+        model.scorer().margins(rows.from(batch * BATCH), &mut margins);
         margins[0]
     });
+    let batch = batches / BATCH as f64;
     let reasons = reasons(model, rows, case.n_features);
     let bytes = artifact.as_bytes();
     let open = best(|| Artifact::from_bytes(bytes.to_vec(), None).unwrap().metadata().models.len());
@@ -89,26 +93,27 @@ fn measure(case: &Case) {
 /// Nanoseconds of a score with its reasons.
 fn reasons(model: &PropensityModel, rows: Rows<'_>, n_features: usize) -> f64 {
     let (mut contributions, mut scratch) = (vec![0.0; n_features], Scratch::default());
-    // Ordinary trees take a hundred times as long as symmetric ones: fewer rows do.
-    let n_rows = if model.summary().layouts[0] == "symmetric" { N_ROWS } else { N_ROWS / 32 };
-    let mut score = |at: usize| {
+    per_row(N_ROWS, 8, |at| {
         let row = rows.row(at);
         let baseline = model.contributions_into(row, &mut contributions, &mut scratch);
         model.margin(row) + baseline + contributions[0]
-    };
-    per_row(n_rows, || (0..n_rows).map(&mut score).sum())
+    })
 }
 
-/// Nanoseconds of one of the `n_rows` rows that `run` scores: the median over repeats.
-fn per_row(n_rows: usize, mut run: impl FnMut() -> f64) -> f64 {
+/// Nanoseconds of one of `n_rows` calls, each for another row: the median over runs of `run` calls, which is to be so
+/// few that most runs are not interrupted.
+fn per_row(n_rows: usize, run: usize, mut score: impl FnMut(usize) -> f64) -> f64 {
     let mut times = Vec::new();
-    for _ in 0..N_REPEATS {
-        let start = Instant::now();
-        black_box(run());
-        times.push(start.elapsed());
+    let deadline = Instant::now() + MEASURED;
+    while Instant::now() < deadline {
+        for first in (0..n_rows).step_by(run) {
+            let start = Instant::now();
+            black_box((first..n_rows.min(first + run)).map(&mut score).sum::<f64>());
+            times.push(start.elapsed());
+        }
     }
     times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e9 / n_rows as f64
+    times[times.len() / 2].as_secs_f64() * 1e9 / run as f64
 }
 
 fn best<T>(mut run: impl FnMut() -> T) -> Duration {
@@ -171,9 +176,9 @@ impl Draw {
         match case.shape {
             Shape::Levels(depth) => {
                 for _ in 0..depth {
-                    let (feature, border) = (self.below(case.n_features), 1 + self.below(N_BORDERS));
+                    let test = self.test(case.n_features);
                     for at in 0..tree.len() {
-                        self.split(&mut tree, at, feature, border);
+                        self.split(&mut tree, at, test);
                     }
                 }
             }
@@ -184,23 +189,27 @@ impl Draw {
                         (0..tree.len()).filter(|&at| tree[at].child().is_none()).collect();
                     let (a, b) = (leaves[self.below(leaves.len())], leaves[self.below(leaves.len())]);
                     let at = if tree[a].cover() >= tree[b].cover() { a } else { b };
-                    let (feature, border) = (self.below(case.n_features), 1 + self.below(N_BORDERS));
-                    self.split(&mut tree, at, feature, border);
+                    let test = self.test(case.n_features);
+                    self.split(&mut tree, at, test);
                 }
             }
         }
         tree
     }
 
-    fn split(&mut self, tree: &mut Tree, at: usize, feature: usize, border: usize) {
+    /// Feature, border, and whether a missing number passes.
+    fn test(&mut self, n_features: usize) -> (usize, usize, bool) {
+        (self.below(n_features), 1 + self.below(N_BORDERS), self.below(2) == 0)
+    }
+
+    fn split(&mut self, tree: &mut Tree, at: usize, (feature, border, missing_passes): (usize, usize, bool)) {
         if tree[at].child().is_some() {
             return;
         }
-        let (cover, child, share) = (tree[at].cover(), tree.len(), border as f64 / 256.0);
-        let missing_passes = self.below(2) == 0;
-        for cover in [cover * share, cover * (1.0 - share)] {
+        let (cover, child, bound) = (tree[at].cover(), tree.len(), border as f64 / 256.0);
+        for cover in [cover * bound, cover * (1.0 - bound)] {
             tree.push(TreeNode::Leaf { value: self.below(2001) as f64 / 1e4 - 0.1, cover });
         }
-        tree[at] = TreeNode::AtMost { feature, bound: share, missing_passes, child, cover };
+        tree[at] = TreeNode::AtMost { feature, bound, missing_passes, child, cover };
     }
 }

@@ -14,7 +14,7 @@ use super::{Bytes, Rows};
 use axes::{Axes, Axis};
 use nodes::{Grove, Node, Stem};
 use parts::{Directory, Part, Writer};
-use shapley::Path;
+use shapley::{Path, Paths};
 use tables::{BLOCK, Bin, LANES, Tables, Word};
 
 mod axes;
@@ -89,15 +89,13 @@ struct Header {
 pub fn seal(base: f64, trees: &[Tree]) -> Result<Vec<u8>, TreesError> {
     let sound = check::check(base, trees)?;
     let axes = Axes::of(&sound);
-    let paths: Vec<_> = sound.iter().map(shapley::paths).collect();
+    let paths: Vec<Paths> = sound.iter().map(Paths::of).collect();
     let mut writer = Writer::default();
     let (layout, n_slots, n_reasons) =
         if let Some((n_slots, n_reasons)) = symmetric::write(&sound, &paths, &axes, &mut writer) {
             (Layout::Symmetric, n_slots, n_reasons)
         } else {
-            let players: Vec<usize> = paths.iter().map(|(_, n_players, _)| *n_players).collect();
-            nodes::write(&sound, &players, &mut writer);
-            writer.put(Part::Paths, &paths.iter().flat_map(|(paths, ..)| paths).copied().collect::<Vec<_>>());
+            nodes::write(&sound, &paths, &mut writer);
             match masks::write(&sound, &axes, &mut writer) {
                 Some(16) => (Layout::Masks16, 16, 0),
                 Some(32) => (Layout::Masks32, 32, 0),
@@ -121,7 +119,7 @@ pub fn seal(base: f64, trees: &[Tree]) -> Result<Vec<u8>, TreesError> {
         n_reasons: narrow(n_reasons),
         zero: U32::new(0),
         base: F64::new(base),
-        baseline: F64::new(base + paths.iter().map(|(_, _, mean)| mean).sum::<f64>()),
+        baseline: F64::new(base + paths.iter().map(|paths| paths.mean).sum::<f64>()),
     };
     writer.put(Part::Header, &[header]);
     Ok(writer.finish())
@@ -175,7 +173,7 @@ impl TreesModel {
         }
         self.directory.check::<Stem>(Part::Stems, "stems", n_trees)?;
         self.directory.check::<Node>(Part::Nodes, "nodes", n_nodes)?;
-        self.directory.check::<Path>(Part::Paths, "paths", n_nodes)?;
+        self.directory.check::<Path>(Part::Paths, "paths", (n_nodes - n_trees) / 2)?;
         self.grove().check()
     }
 

@@ -22,17 +22,18 @@ impl Sound<'_> {
         self.levels.iter().copied().max().unwrap_or(0)
     }
 
-    /// The nodes on the way of `passes`, from the root to a leaf.
-    pub(super) fn leaf(&self, mut passes: impl FnMut(usize) -> bool) -> f64 {
+    /// The value of the leaf at node `at`; 0 for a test.
+    pub(super) fn leaf_value(&self, at: usize) -> f64 {
+        if let TreeNode::Leaf { value, .. } = self.nodes[at] { value } else { 0.0 }
+    }
+
+    /// The value of the leaf that a row ends in if it passes the tests that `passes` says.
+    pub(super) fn walk(&self, passes: impl Fn(usize) -> bool) -> f64 {
         let mut at = 0;
-        loop {
-            match self.nodes[at] {
-                TreeNode::Leaf { value, .. } => return value,
-                TreeNode::AtMost { child, .. } | TreeNode::OneOf { child, .. } => {
-                    at = child + usize::from(!passes(at));
-                }
-            }
+        while let Some(child) = self.nodes[at].child() {
+            at = child + usize::from(!passes(at));
         }
+        self.leaf_value(at)
     }
 }
 

@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::check::{Sound, within};
 use super::node::is_code;
 use super::parts::{Part, Writer};
-use super::shapley::{self, Game, Path, Scratch};
+use super::shapley::{self, Game, Path, Paths, Scratch};
 use super::{Rows, TreeNode, TreesError};
 
 const LEAF: u16 = 1;
@@ -118,17 +118,17 @@ impl Node {
     }
 }
 
-/// Writes stems, nodes and codes of `trees`; `n_players` are the features on each tree's longest path.
-pub(super) fn write(trees: &[Sound<'_>], n_players: &[usize], writer: &mut Writer) {
+/// Writes stems, nodes, codes and paths of `trees`.
+pub(super) fn write(trees: &[Sound<'_>], paths: &[Paths], writer: &mut Writer) {
     let narrow = |number: usize| U32::new(u32::try_from(number).unwrap_or(u32::MAX));
     let (mut stems, mut nodes, mut codes) = (Vec::new(), Vec::new(), Vec::new());
-    for (tree, players) in trees.iter().zip(n_players) {
+    for (tree, paths) in trees.iter().zip(paths) {
         let first = nodes.len();
         stems.push(Stem {
             first: narrow(first),
             n_nodes: narrow(tree.nodes.len()),
             depth: narrow(tree.depth()),
-            n_players: narrow(*players),
+            n_players: narrow(paths.n_players),
         });
         for (at, node) in tree.nodes.iter().enumerate() {
             nodes.push(Node::pack(node, first + at, first, &mut codes));
@@ -137,6 +137,7 @@ pub(super) fn write(trees: &[Sound<'_>], n_players: &[usize], writer: &mut Write
     writer.put(Part::Stems, &stems);
     writer.put(Part::Nodes, &nodes);
     writer.put(Part::Codes, &codes);
+    writer.put(Part::Paths, &paths.iter().flat_map(|paths| &paths.tests).copied().collect::<Vec<_>>());
 }
 
 /// Trees in the form that is walked.
@@ -211,34 +212,36 @@ impl Grove<'_> {
 
 /// One tree, met by one row.
 struct Meeting<'a> {
-    grove: Grove<'a>,
-    first: usize,
     nodes: &'a [Node],
+    codes: &'a [U32],
     row: &'a [f64],
 }
 
 impl Game for Meeting<'_> {
     #[inline]
-    fn node(&self, at: usize) -> Result<f64, (usize, usize, bool)> {
-        let node = &self.nodes[at];
-        if node.is_leaf() {
-            return Ok(node.value());
-        }
-        let passes = node.passes(self.row, self.grove.codes);
-        Err((node.feature(), node.child().wrapping_sub(self.first), passes))
+    fn value(&self, at: usize) -> f64 {
+        self.nodes.get(at).map_or(0.0, Node::value)
+    }
+
+    #[inline]
+    fn passes(&self, at: usize) -> bool {
+        self.nodes.get(at).is_some_and(|node| node.passes(self.row, self.codes))
     }
 }
 
 impl Grove<'_> {
     /// Adds what each feature adds to the sum of `row`, tree by tree, by `add(feature, value)`.
     pub(super) fn explain(&self, row: &[f64], scratch: &mut Scratch, mut add: impl FnMut(usize, f64)) {
+        let mut first_path = 0;
         for stem in self.stems {
-            let first = stem.first.get() as usize;
-            let own = first..first + stem.n_nodes.get() as usize;
-            let (nodes, paths) = (self.nodes.get(own.clone()), self.paths.get(own));
-            let meeting = Meeting { grove: *self, first, nodes: nodes.unwrap_or(&[]), row };
-            let n_players = stem.n_players.get() as usize;
-            shapley::explain(&meeting, paths.unwrap_or(&[]), n_players, scratch, &mut add);
+            let (first, n_nodes) = (stem.first.get() as usize, stem.n_nodes.get() as usize);
+            let nodes = self.nodes.get(first..first + n_nodes).unwrap_or(&[]);
+            // Every test adds two nodes to the root.
+            let paths = self.paths.get(first_path..first_path + n_nodes / 2).unwrap_or(&[]);
+            first_path += n_nodes / 2;
+            let (meeting, n_players) =
+                (Meeting { nodes, codes: self.codes, row }, stem.n_players.get() as usize);
+            shapley::explain(&meeting, n_nodes, paths, n_players, scratch, &mut add);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::axes::{Axes, BinTest};
 use super::build::{self, Clearing};
 use super::check::Sound;
 use super::parts::{Part, Writer};
-use super::shapley::{self, Game, Path, Scratch};
+use super::shapley::{self, Game, Paths, Scratch};
 use super::tables::{BLOCK, LANES, Tables, Word};
 
 /// Deepest tree: a level is a bit of a byte.
@@ -36,7 +36,7 @@ fn levels(tree: &Sound<'_>, axes: &Axes) -> Option<Vec<BinTest>> {
 /// tree is not symmetric, too deep, or the tables would be too large.
 pub(super) fn write(
     trees: &[Sound<'_>],
-    paths: &[(Vec<Path>, usize, f64)],
+    paths: &[Paths],
     axes: &Axes,
     writer: &mut Writer,
 ) -> Option<(usize, usize)> {
@@ -54,7 +54,7 @@ pub(super) fn write(
     for tree in trees {
         // A tree of fewer levels has each leaf more than once.
         leaves
-            .extend((0..n_slots).map(|slot| F64::new(tree.leaf(|node| slot >> tree.levels[node] & 1 == 1))));
+            .extend((0..n_slots).map(|slot| F64::new(tree.walk(|node| slot >> tree.levels[node] & 1 == 1))));
     }
     writer.put(Part::Leaves, &leaves);
     Some((n_slots, write_reasons(trees, paths, n_slots, writer)))
@@ -67,27 +67,21 @@ struct Outcome<'a> {
 }
 
 impl Game for Outcome<'_> {
-    fn node(&self, at: usize) -> Result<f64, (usize, usize, bool)> {
-        match &self.tree.nodes[at] {
-            TreeNode::Leaf { value, .. } => Ok(*value),
-            TreeNode::AtMost { feature, child, .. } | TreeNode::OneOf { feature, child, .. } => {
-                Err((*feature, *child, self.slot >> self.tree.levels[at] & 1 == 1))
-            }
-        }
+    fn value(&self, at: usize) -> f64 {
+        self.tree.leaf_value(at)
+    }
+
+    fn passes(&self, at: usize) -> bool {
+        self.slot >> self.tree.levels[at] & 1 == 1
     }
 }
 
 /// Writes, for each tree, its features and, for each of its leaves, what each of them adds: numbers for a tree.
-fn write_reasons(
-    trees: &[Sound<'_>],
-    paths: &[(Vec<Path>, usize, f64)],
-    n_slots: usize,
-    writer: &mut Writer,
-) -> usize {
-    let n_reasons = paths.iter().map(|(_, n_players, _)| *n_players).max().unwrap_or(0);
+fn write_reasons(trees: &[Sound<'_>], paths: &[Paths], n_slots: usize, writer: &mut Writer) -> usize {
+    let n_reasons = paths.iter().map(|paths| paths.n_players).max().unwrap_or(0);
     let (mut features, mut values) = (Vec::new(), Vec::new());
     let mut scratch = Scratch::default();
-    for (tree, (paths, n_players, _)) in trees.iter().zip(paths) {
+    for (tree, paths) in trees.iter().zip(paths) {
         let mut own: Vec<usize> = tree.nodes.iter().filter_map(TreeNode::feature).collect();
         own.sort_unstable();
         own.dedup();
@@ -95,7 +89,9 @@ fn write_reasons(
         for slot in 0..n_slots {
             let mut added = vec![0.0; n_reasons];
             let mut add = |feature, value| added[slot_of(feature)] += value;
-            shapley::explain(&Outcome { tree, slot }, paths, *n_players, &mut scratch, &mut add);
+            let outcome = Outcome { tree, slot };
+            let (n_nodes, n_players) = (tree.nodes.len(), paths.n_players);
+            shapley::explain(&outcome, n_nodes, &paths.tests, n_players, &mut scratch, &mut add);
             values.extend(added.into_iter().map(|value| F32::new(value as f32)));
         }
         // What is over adds zero to a feature of the tree.
