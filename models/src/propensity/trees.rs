@@ -55,6 +55,17 @@ enum Layout {
 impl Layout {
     const ALL: [Self; 5] = [Self::Symmetric, Self::Masks16, Self::Masks32, Self::Masks64, Self::Walker];
 
+    /// Whether trees of so many leaves, explained by so many features, can be laid out so.
+    const fn holds(self, n_slots: usize, n_reasons: usize) -> bool {
+        match self {
+            Self::Symmetric => n_slots.is_power_of_two() && n_slots <= 256 && n_reasons <= 8,
+            Self::Masks16 => n_slots == 16 && n_reasons == 0,
+            Self::Masks32 => n_slots == 32 && n_reasons == 0,
+            Self::Masks64 => n_slots == 64 && n_reasons == 0,
+            Self::Walker => n_slots == 0 && n_reasons == 0,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Symmetric => "symmetric",
@@ -153,8 +164,11 @@ impl TreesModel {
     fn check(&self, n_features: usize) -> Result<(), TreesError> {
         let (n_trees, n_nodes) = self.size();
         let (n_slots, n_reasons) = (self.header.n_slots.get() as usize, self.header.n_reasons.get() as usize);
-        if n_trees == 0 || n_trees > n_nodes || n_nodes > MAX_NODES || n_slots > 256 || n_reasons > 8 {
+        if n_trees == 0 || n_trees > n_nodes || n_nodes > MAX_NODES {
             return Err(TreesError::Size { n_trees, n_nodes });
+        }
+        if !self.layout.holds(n_slots, n_reasons) {
+            return Err(TreesError::Section { part: "tables", n_bytes: n_slots });
         }
         let (base, baseline) = (self.header.base.get(), self.header.baseline.get());
         if !check::within(base) || !baseline.is_finite() {
@@ -204,7 +218,7 @@ impl TreesModel {
     fn tables<W: Word>(&self) -> Tables<'_, W> {
         let n_slots = self.header.n_slots.get() as usize;
         // The word of a symmetric tree is the number of a leaf, of any other a set of leaves.
-        let leaves = if self.layout == Layout::Symmetric { n_slots.wrapping_sub(1) as u64 } else { u64::MAX };
+        let leaves = if self.layout == Layout::Symmetric { (n_slots - 1) as u64 } else { u64::MAX };
         Tables {
             n_trees: self.header.n_trees.get() as usize,
             axes: self.part(Part::Axes),

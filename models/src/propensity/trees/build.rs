@@ -4,7 +4,7 @@ use zerocopy::little_endian::{U16, U32};
 
 use super::axes::{Axes, BinTest, Rule};
 use super::parts::{Part, Writer};
-use super::tables::{BLOCK, Bin, LANES, Word};
+use super::tables::{BLOCK, Bin, CLEARS, LANES, Word};
 
 /// Strides tried, from the quickest to score to the smallest table.
 const STRIDES: [usize; 4] = [8, 16, 32, 64];
@@ -137,7 +137,10 @@ impl<W: Word> Builder<W> {
         self.bins.push(Bin { row: narrow(row / LANES), first_clear, n_clears });
     }
 
-    fn write(&self, writer: &mut Writer) {
+    fn write(mut self, writer: &mut Writer) {
+        // The last clears are read a whole run at a time, too.
+        self.clear_trees.extend([U16::new(0); CLEARS]);
+        self.clear_words.extend([W::seal(u64::MAX); CLEARS]);
         writer.put(Part::Bins, &self.bins);
         writer.put(Part::Rows, &self.rows);
         writer.put(Part::ClearTrees, &self.clear_trees);

@@ -114,19 +114,47 @@ pub(super) struct Reasons<'a> {
     pub(super) n_reasons: usize,
 }
 
+impl Reasons<'_> {
+    /// Adds the reasons of the leaves that `words` name, trees from `first` on having `n_slots` leaves each.
+    fn add(&self, words: &[u8], first: usize, n_slots: usize, add: &mut impl FnMut(usize, f64)) {
+        match self.n_reasons {
+            0 => {}
+            1 => self.add_by::<1>(words, first, n_slots, add),
+            2 => self.add_by::<2>(words, first, n_slots, add),
+            3 => self.add_by::<3>(words, first, n_slots, add),
+            4 => self.add_by::<4>(words, first, n_slots, add),
+            5 => self.add_by::<5>(words, first, n_slots, add),
+            6 => self.add_by::<6>(words, first, n_slots, add),
+            7 => self.add_by::<7>(words, first, n_slots, add),
+            _ => self.add_by::<8>(words, first, n_slots, add),
+        }
+    }
+
+    fn add_by<const N: usize>(
+        &self,
+        words: &[u8],
+        first: usize,
+        n_slots: usize,
+        add: &mut impl FnMut(usize, f64),
+    ) {
+        let features = self.features.as_chunks::<N>().0.get(first..).unwrap_or(&[]);
+        let values = self.values.as_chunks::<N>().0.get(first * n_slots..).unwrap_or(&[]);
+        for ((word, features), values) in words.iter().zip(features).zip(values.chunks_exact(n_slots)) {
+            let Some(values) = values.get(word.leaf()) else { continue };
+            for slot in 0..N {
+                add(usize::from(features[slot].get()), f64::from(values[slot].get()));
+            }
+        }
+    }
+}
+
 impl Tables<'_, u8> {
     /// Adds what each feature adds to the sum of `row`, by `add(feature, value)`.
     pub(super) fn explain(&self, row: &[f64], reasons: &Reasons<'_>, mut add: impl FnMut(usize, f64)) {
         let mut words = [[0; LANES]; BLOCK / LANES];
         for block in 0..self.n_blocks() {
-            for (tree, word) in (block * BLOCK..).zip(self.words(block, row, &mut words)) {
-                let features = reasons.features.get(tree * reasons.n_reasons..).unwrap_or(&[]);
-                let leaf = (tree * self.n_slots + word.leaf()) * reasons.n_reasons;
-                let values = reasons.values.get(leaf..leaf + reasons.n_reasons).unwrap_or(&[]);
-                for (feature, value) in features.iter().zip(values) {
-                    add(usize::from(feature.get()), f64::from(value.get()));
-                }
-            }
+            let words = self.words(block, row, &mut words);
+            reasons.add(words, block * BLOCK, self.n_slots, &mut add);
         }
     }
 }

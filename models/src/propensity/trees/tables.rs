@@ -22,6 +22,11 @@ pub(super) const BLOCK: usize = 512;
 pub(super) const LANES: usize = 32;
 /// Axes whose rows are ANDed in one go, so that the words are loaded and stored less often.
 const TOGETHER: usize = 4;
+/// Axes that are binned before their rows are used: searches wait for memory, and these wait together.
+const AHEAD: usize = 16;
+/// Clears are applied this many at a time, those not asked for as no clears: how many are asked for is a number no
+/// processor predicts, and a wrong guess costs more than they do.
+pub(super) const CLEARS: usize = 8;
 
 /// The unsigned integer a tree's state is kept in.
 pub(super) trait Word: Copy + BitAnd<Output = Self> {
@@ -113,15 +118,17 @@ impl<'a, W: Word> Tables<'a, W> {
         words.as_flattened_mut().fill(self.start);
         let n_bins = self.cuts.len() + 2 * self.axes.len();
         let mut first_bin = block * n_bins;
-        for axes in self.axes.chunks(TOGETHER) {
-            let mut selected = [None; TOGETHER];
-            for (axis, selected) in axes.iter().zip(&mut selected) {
-                *selected = self.bins.get(first_bin + axis.bin(self.cuts, row));
+        for axes in self.axes.chunks(AHEAD) {
+            let mut bins = [None; AHEAD];
+            for (axis, bin) in axes.iter().zip(&mut bins) {
+                *bin = self.bins.get(first_bin + axis.bin(self.cuts, row));
                 first_bin += axis.n_bins();
             }
-            self.and_rows(selected, words);
+            for bins in bins.as_chunks::<TOGETHER>().0.iter().take(axes.len().div_ceil(TOGETHER)) {
+                self.and_rows(*bins, words);
+            }
             let words = words.as_flattened_mut();
-            selected.iter().flatten().for_each(|bin| self.clear(bin, words));
+            bins.iter().flatten().for_each(|bin| self.clear(bin, words));
         }
         &words.as_flattened()[..n_trees]
     }
@@ -143,13 +150,20 @@ impl<'a, W: Word> Tables<'a, W> {
 
     #[inline]
     fn clear(&self, bin: &Bin, words: &mut [W]) {
-        let first = bin.first_clear.get() as usize;
-        let clears = first..first + bin.n_clears.get() as usize;
-        let trees = self.clear_trees.get(clears.clone()).unwrap_or(&[]);
-        let masks = self.clear_words.get(clears).unwrap_or(&[]);
-        for (tree, mask) in trees.iter().zip(masks) {
-            if let Some(word) = words.get_mut(usize::from(tree.get())) {
-                *word = *word & W::open(*mask);
+        let (first, n_clears) = (bin.first_clear.get() as usize, bin.n_clears.get() as usize);
+        for done in (0..n_clears.min(self.clear_trees.len())).step_by(CLEARS) {
+            let clears = first + done..first + done + CLEARS;
+            let (Some(trees), Some(masks)) = (
+                self.clear_trees.get(clears.clone()).and_then(|trees| trees.as_array::<CLEARS>()),
+                self.clear_words.get(clears).and_then(|masks| masks.as_array::<CLEARS>()),
+            ) else {
+                return;
+            };
+            for at in 0..CLEARS {
+                let mask = if done + at < n_clears { W::open(masks[at]) } else { W::ONES };
+                if let Some(word) = words.get_mut(usize::from(trees[at].get())) {
+                    *word = *word & mask;
+                }
             }
         }
     }
@@ -178,15 +192,37 @@ impl<'a, W: Word> Tables<'a, W> {
 pub(super) struct Sums([f64; 8]);
 
 impl Sums {
-    #[inline]
+    /// Adds the leaves of trees that have `n_slots` each.
     fn add<W: Word>(&mut self, words: &[W], leaves: &[F64], n_slots: usize) {
-        let mut first = 0;
-        for words in words.chunks(self.0.len()) {
-            for (sum, word) in self.0.iter_mut().zip(words) {
-                *sum += leaves.get(first + word.leaf()).map_or(0.0, |leaf| leaf.get());
-                first += n_slots;
+        match n_slots {
+            1 => self.add_by::<W, 1>(words, leaves),
+            2 => self.add_by::<W, 2>(words, leaves),
+            4 => self.add_by::<W, 4>(words, leaves),
+            8 => self.add_by::<W, 8>(words, leaves),
+            16 => self.add_by::<W, 16>(words, leaves),
+            32 => self.add_by::<W, 32>(words, leaves),
+            64 => self.add_by::<W, 64>(words, leaves),
+            128 => self.add_by::<W, 128>(words, leaves),
+            _ => self.add_by::<W, 256>(words, leaves),
+        }
+    }
+
+    /// With a number of leaves known to the compiler, a power of 2, no look-up needs a check.
+    fn add_by<W: Word, const N: usize>(&mut self, words: &[W], leaves: &[F64]) {
+        let look_up = |word: W, leaves: &[F64; N]| leaves[word.leaf() % N].get();
+        let (words, last_words) = words.as_chunks::<8>();
+        let (leaves, last_leaves) = leaves.as_chunks::<N>().0.as_chunks::<8>();
+        let mut sums = self.0;
+        for (words, leaves) in words.iter().zip(leaves) {
+            for lane in 0..8 {
+                sums[lane] += look_up(words[lane], &leaves[lane]);
             }
         }
+        let last = leaves.get(words.len()).map_or(last_leaves, |leaves| leaves);
+        for ((sum, word), leaves) in sums.iter_mut().zip(last_words).zip(last) {
+            *sum += look_up(*word, leaves);
+        }
+        self.0 = sums;
     }
 
     /// The sum of the partial sums, in pairs.
