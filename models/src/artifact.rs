@@ -10,8 +10,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::pricing::DemandModel;
+use crate::propensity::blend::Member;
 use crate::propensity::calibration::Calibration;
-use crate::propensity::{Bytes, ForestModel, LinearModel, PropensityModel, Scorer, ScorerSummary};
+use crate::propensity::{
+    BlendModel, Bytes, ForestModel, LinearModel, PropensityModel, Scorer, ScorerSummary, TreesModel,
+};
 
 mod builder;
 mod golden;
@@ -272,6 +275,9 @@ fn read_metadata(bytes: &Bytes, sections: &[layout::Section]) -> Result<Metadata
     serde_json::from_slice(json).map_err(|error| ArtifactError::Metadata(error.to_string()))
 }
 
+/// Why a section does not open, as it will be told.
+type Fault = Box<dyn std::error::Error>;
+
 /// What is needed to open a model's sections.
 struct Door<'a> {
     bytes: &'a Bytes,
@@ -311,18 +317,44 @@ impl Door<'_> {
         LinearModel::open(self.bytes, range, self.n_features).map_err(|e| Self::fault(model, e))
     }
 
+    fn scorer(&self, model: &ModelMetadata) -> Result<Scorer, ArtifactError> {
+        let section = self.section(model, "scorer")?;
+        match self.member(section).map_err(|e| Self::fault(model, e))? {
+            Some(Member::Linear(linear)) => return Ok(Scorer::Linear(linear)),
+            Some(Member::Trees(trees)) => return Ok(Scorer::Trees(trees)),
+            None => {}
+        }
+        if section.kind == SectionKind::Forest as u32 {
+            let forest = ForestModel::open(self.bytes.clone(), section.range.clone(), self.n_features);
+            return forest.map(Scorer::Forest).map_err(|e| Self::fault(model, e));
+        }
+        if section.kind == SectionKind::Blend as u32 {
+            let bytes = self.bytes.get(section.range.clone()).unwrap_or(&[]);
+            let open = |number: u32| match self.sections.get(number as usize) {
+                Some(section) => self.member(section),
+                None => Err(format!("its member section {number} is not there").into()),
+            };
+            return BlendModel::open(bytes, open).map(Scorer::Blend).map_err(|e| Self::fault(model, e));
+        }
+        Err(Self::fault(model, format!("its scorer is of the unknown section kind {}", section.kind)))
+    }
+
+    /// The model in `section` if it is of a kind that a blend may weigh.
+    fn member(&self, section: &layout::Section) -> Result<Option<Member>, Fault> {
+        let range = section.range.clone();
+        Ok(match section.kind {
+            kind if kind == SectionKind::Linear as u32 => {
+                Some(Member::Linear(LinearModel::open(self.bytes, range, self.n_features)?))
+            }
+            kind if kind == SectionKind::Trees as u32 => {
+                Some(Member::Trees(TreesModel::open(self.bytes, range, self.n_features)?))
+            }
+            _ => None,
+        })
+    }
+
     fn propensity(&self, model: &ModelMetadata) -> Result<(PropensityModel, golden::Golden), ArtifactError> {
-        let scorer = self.section(model, "scorer")?;
-        let scorer = match scorer.kind {
-            kind if kind == SectionKind::Linear as u32 => Scorer::Linear(self.linear(model, "scorer")?),
-            kind if kind == SectionKind::Forest as u32 => {
-                let forest = ForestModel::open(self.bytes.clone(), scorer.range.clone(), self.n_features);
-                Scorer::Forest(forest.map_err(|e| Self::fault(model, e))?)
-            }
-            kind => {
-                return Err(Self::fault(model, format!("its scorer is of the unknown section kind {kind}")));
-            }
-        };
+        let scorer = self.scorer(model)?;
         let has_companion = model.sections.contains_key("companion");
         let companion = has_companion.then(|| self.linear(model, "companion")).transpose()?;
         let range = self.expect(model, "calibration", SectionKind::Calibration)?;

@@ -1,8 +1,8 @@
 //! From features to the probability of an outcome: the sealed models, scored in place.
 //!
-//! A [`PropensityModel`] is a view into an open artifact: a scorer (linear or forest), a calibration, and a linear
-//! model that gives reasons. Everything was checked when the artifact was opened, so scoring cannot fail and
-//! allocates nothing. Learners live elsewhere and meet this room only through the sealed sections. A new kind of
+//! A [`PropensityModel`] is a view into an open artifact: a scorer (linear, trees, a blend of them, or a forest with a
+//! linear model beside it that gives reasons) and a calibration. Everything was checked when the artifact was opened, so
+//! scoring cannot fail and allocates nothing. Learners live elsewhere and meet this room only through the sealed sections. A new kind of
 //! scorer is a new file here, a variant of [`Scorer`] and a section kind.
 
 use std::sync::Arc;
@@ -14,16 +14,53 @@ use crate::units::Probability;
 
 pub mod linear;
 pub mod forest;
+pub mod trees;
+pub mod blend;
+
 pub mod calibration;
 pub mod explain;
 
+pub use blend::BlendModel;
 pub use calibration::Calibration;
-pub use explain::{Contribution, Explanation, ReasonSource};
+pub use explain::{Contribution, Explanation, GroupedContribution, ReasonSource};
 pub use forest::ForestModel;
 pub use linear::LinearModel;
+pub use trees::{Scratch, TreesModel};
+
+use blend::Member;
 
 /// An open artifact's bytes, shared by the models that look into them.
 pub type Bytes = Arc<Vec<u8>>;
+
+/// Rows of features, one after another.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    numbers: &'a [f64],
+    width: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of `width` features each, in the artifact's order, NaN where missing.
+    #[must_use]
+    pub const fn new(numbers: &'a [f64], width: usize) -> Self {
+        Self { numbers, width }
+    }
+
+    /// Row `at`, from 0; empty, which is all missing, behind the last whole one.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, at: usize) -> &'a [f64] {
+        let start = at.saturating_mul(self.width);
+        self.numbers.get(start..start.saturating_add(self.width)).unwrap_or(&[])
+    }
+
+    /// The rows from row `at` on.
+    #[must_use]
+    pub fn from(&self, at: usize) -> Self {
+        let numbers = self.numbers.get(at.saturating_mul(self.width)..).unwrap_or(&[]);
+        Self { numbers, width: self.width }
+    }
+}
 
 /// What turns a row of features into log-odds.
 #[derive(Clone, Debug)]
@@ -32,6 +69,10 @@ pub enum Scorer {
     Linear(LinearModel),
     /// Averaged trees.
     Forest(ForestModel),
+    /// Additive trees.
+    Trees(TreesModel),
+    /// A weighted sum of linear models and trees.
+    Blend(BlendModel),
 }
 
 impl Scorer {
@@ -42,15 +83,31 @@ impl Scorer {
         match self {
             Self::Linear(model) => model.margin(row),
             Self::Forest(model) => model.margin(row),
+            Self::Trees(model) => model.margin(row),
+            Self::Blend(model) => model.margin(row),
         }
     }
 
-    /// A short name for reports: `linear`, `forest`.
+    /// Sets `margins` to the log-odds of the first rows of `rows`, bit for bit what [`Self::margin`] gives for each.
+    pub fn margins(&self, rows: Rows<'_>, margins: &mut [f64]) {
+        match self {
+            Self::Linear(model) => model.margins(rows, margins),
+            Self::Forest(model) => {
+                margins.iter_mut().enumerate().for_each(|(at, margin)| *margin = model.margin(rows.row(at)));
+            }
+            Self::Trees(model) => model.margins(rows, margins),
+            Self::Blend(model) => model.margins(rows, margins),
+        }
+    }
+
+    /// A short name for reports: `linear`, `forest`, `trees`, `blend`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Linear(_) => "linear",
             Self::Forest(_) => "forest",
+            Self::Trees(_) => "trees",
+            Self::Blend(_) => "blend",
         }
     }
 }
@@ -98,19 +155,66 @@ impl PropensityModel {
         self.scorer.margin(row)
     }
 
-    /// What each feature adds to the log-odds of `row`, exact for the linear model that [`Explanation::source`]
-    /// names; no contributions where the artifact carries none.
-    #[must_use]
-    pub fn explain(&self, row: &[f64]) -> Explanation {
-        match (&self.scorer, &self.companion) {
-            (Scorer::Linear(model), _) => model.explain(row, ReasonSource::Model),
-            (_, Some(model)) => model.explain(row, ReasonSource::LinearCompanion),
-            (scorer, None) => {
-                let margin = scorer.margin(row);
-                let source = ReasonSource::Model;
-                Explanation { source, baseline: margin, margin, contributions: Vec::new() }
+    /// Sets `probabilities` to the calibrated probabilities of the first rows of `rows`, bit for bit what
+    /// [`Self::score`] gives for each.
+    pub fn score_many(&self, rows: Rows<'_>, probabilities: &mut [Probability]) {
+        const TOGETHER: usize = 256;
+        let mut margins = [0.0; TOGETHER];
+        for (run, probabilities) in probabilities.chunks_mut(TOGETHER).enumerate() {
+            let margins = &mut margins[..probabilities.len()];
+            self.scorer.margins(rows.from(run * TOGETHER), margins);
+            for (probability, margin) in probabilities.iter_mut().zip(margins) {
+                *probability = self.calibration.apply(*margin);
             }
         }
+    }
+
+    /// What each feature adds to the log-odds of `row`, exact for the model that [`Explanation::source`] names; no
+    /// contributions where a forest has no linear model beside it.
+    #[must_use]
+    pub fn explain(&self, row: &[f64]) -> Explanation {
+        let features = self.explained_features();
+        let mut added = vec![0.0; features.last().map_or(0, |last| last + 1)];
+        let baseline = self.contributions_into(row, &mut added, &mut Scratch::default());
+        let contribution = |&feature: &usize| {
+            let missing = !row.get(feature).is_some_and(|x| x.is_finite());
+            Contribution { feature, log_odds: added[feature], missing }
+        };
+        let contributions: Vec<Contribution> = features.iter().map(contribution).collect();
+        let (source, margin) = match (&self.scorer, &self.companion) {
+            (Scorer::Forest(_), Some(model)) => (ReasonSource::LinearCompanion, model.margin(row)),
+            (scorer, _) => (ReasonSource::Model, scorer.margin(row)),
+        };
+        Explanation { source, baseline, margin, contributions }
+    }
+
+    /// Sets `contributions`, one for each feature in the artifact's order, to what it adds to the log-odds of `row`, and
+    /// gives the baseline: the numbers of [`Self::explain`]. Allocates nothing once `scratch` has grown.
+    pub fn contributions_into(&self, row: &[f64], contributions: &mut [f64], scratch: &mut Scratch) -> f64 {
+        contributions.fill(0.0);
+        match (&self.scorer, &self.companion) {
+            (Scorer::Linear(model), _) | (Scorer::Forest(_), Some(model)) => {
+                model.add_contributions(row, 1.0, contributions)
+            }
+            (Scorer::Trees(model), _) => model.add_contributions(row, 1.0, contributions, scratch),
+            (Scorer::Blend(model), _) => model.add_contributions(row, contributions, scratch),
+            (Scorer::Forest(model), None) => model.margin(row),
+        }
+    }
+
+    /// The features that the reasons speak of, ascending.
+    fn explained_features(&self) -> Vec<usize> {
+        let mut features: Vec<usize> = match (&self.scorer, &self.companion) {
+            (Scorer::Linear(model), _) | (Scorer::Forest(_), Some(model)) => model.features().collect(),
+            (Scorer::Trees(model), _) => model.features().collect(),
+            (Scorer::Blend(model), _) => {
+                model.members().iter().flat_map(|(_, member)| member.features()).collect()
+            }
+            (Scorer::Forest(_), None) => Vec::new(),
+        };
+        features.sort_unstable();
+        features.dedup();
+        features
     }
 
     /// The scorer.
@@ -128,26 +232,49 @@ impl PropensityModel {
     /// A short description for `inspect`.
     #[must_use]
     pub fn summary(&self) -> ScorerSummary {
-        let (n_columns, n_trees, n_nodes) = match &self.scorer {
-            Scorer::Linear(model) => (model.n_columns(), 0, 0),
-            Scorer::Forest(model) => (0, model.size().0, model.size().1),
+        let mut summary = ScorerSummary {
+            scorer: self.scorer.name(),
+            calibration: self.calibration.name(),
+            layouts: Vec::new(),
+            n_columns: 0,
+            n_trees: 0,
+            n_nodes: 0,
         };
-        let calibration = self.calibration.name();
-        ScorerSummary { scorer: self.scorer.name(), calibration, n_columns, n_trees, n_nodes }
+        match &self.scorer {
+            Scorer::Linear(model) => summary.n_columns = model.n_columns(),
+            Scorer::Forest(model) => (summary.n_trees, summary.n_nodes) = model.size(),
+            Scorer::Trees(model) => summary.add_trees(model),
+            Scorer::Blend(model) => model.members().iter().for_each(|(_, member)| match member {
+                Member::Linear(model) => summary.n_columns += model.n_columns(),
+                Member::Trees(model) => summary.add_trees(model),
+            }),
+        }
+        summary
     }
 }
 
 /// The shape of a sealed propensity model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScorerSummary {
-    /// `linear` or `forest`.
+    /// `linear`, `forest`, `trees` or `blend`.
     pub scorer: &'static str,
     /// `identity`, `platt` or `isotonic`.
     pub calibration: &'static str,
-    /// Columns of a linear scorer.
+    /// How its trees are laid out ([`TreesModel::layout`]), one for each model of trees.
+    pub layouts: Vec<&'static str>,
+    /// Columns of its linear models.
     pub n_columns: usize,
-    /// Trees of a forest.
+    /// Trees of all its models.
     pub n_trees: usize,
     /// Nodes of all its trees.
     pub n_nodes: usize,
+}
+
+impl ScorerSummary {
+    fn add_trees(&mut self, model: &TreesModel) {
+        let (n_trees, n_nodes) = model.size();
+        self.layouts.push(model.layout());
+        self.n_trees += n_trees;
+        self.n_nodes += n_nodes;
+    }
 }

@@ -10,27 +10,53 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::layout::{self, SectionKind};
 use super::metadata::{Metadata, ModelKind, ModelMetadata};
 use super::{Artifact, ArtifactError, golden};
+use crate::propensity::blend::{self, BlendError};
 use crate::propensity::calibration::Calibration;
 use crate::propensity::forest::{self, ForestError, NodeSpec};
 use crate::propensity::linear::{self, ColumnSpec};
+use crate::propensity::trees::{self, Tree, TreesError};
 
 /// A fitted scorer in its sealed form: what a learner hands over. A new kind of scorer adds a constructor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedScorer {
-    kind: SectionKind,
-    bytes: Vec<u8>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedScorer(Sealed);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Sealed {
+    /// A section.
+    Section(SectionKind, Vec<u8>),
+    /// An intercept and weighed sections: a section more than there are members.
+    Blend(f64, Vec<(f64, SectionKind, Vec<u8>)>),
 }
 
 impl SealedScorer {
     /// A linear scorer: intercept (log-odds), columns in the order of their features with their coefficients.
     #[must_use]
     pub fn linear(intercept: f64, columns: &[(ColumnSpec, f64)]) -> Self {
-        Self { kind: SectionKind::Linear, bytes: linear::seal(intercept, columns) }
+        Self(Sealed::Section(SectionKind::Linear, linear::seal(intercept, columns)))
     }
 
-    /// A forest of trees over raw features.
+    /// A forest of trees over raw features, whose probabilities are averaged.
     pub fn forest(trees: &[Vec<NodeSpec>]) -> Result<Self, ForestError> {
-        Ok(Self { kind: SectionKind::Forest, bytes: forest::seal(trees)? })
+        Ok(Self(Sealed::Section(SectionKind::Forest, forest::seal(trees)?)))
+    }
+
+    /// Additive trees over raw features: log-odds are `base` plus the value of the leaf of each tree.
+    pub fn trees(base: f64, trees: &[Tree]) -> Result<Self, TreesError> {
+        Ok(Self(Sealed::Section(SectionKind::Trees, trees::seal(base, trees)?)))
+    }
+
+    /// A blend: log-odds are `intercept` plus each member's, times its weight. Members are linear or trees.
+    pub fn blend(intercept: f64, members: Vec<(f64, Self)>) -> Result<Self, BlendError> {
+        let is_member =
+            |scorer: &Self| matches!(scorer.0, Sealed::Section(SectionKind::Linear | SectionKind::Trees, _));
+        let weights: Vec<(f64, bool)> =
+            members.iter().map(|(weight, scorer)| (*weight, is_member(scorer))).collect();
+        blend::check(intercept, &weights)?;
+        let sections = members.into_iter().filter_map(|(weight, Self(sealed))| match sealed {
+            Sealed::Section(kind, bytes) => Some((weight, kind, bytes)),
+            Sealed::Blend(..) => None,
+        });
+        Ok(Self(Sealed::Blend(intercept, sections.collect())))
     }
 }
 
@@ -68,10 +94,9 @@ impl ArtifactBuilder {
     pub fn propensity(&mut self, parts: PropensityParts) {
         let mut metadata = parts.metadata;
         metadata.kind = ModelKind::Propensity;
-        let mut roles =
-            BTreeMap::from([("scorer".to_owned(), self.section(parts.scorer.kind, parts.scorer.bytes))]);
+        let mut roles = BTreeMap::from([("scorer".to_owned(), self.scorer(parts.scorer))]);
         if let Some(companion) = parts.companion {
-            roles.insert("companion".to_owned(), self.section(companion.kind, companion.bytes));
+            roles.insert("companion".to_owned(), self.scorer(companion));
         }
         let numbers = parts.calibration.to_numbers();
         let calibration = numbers.iter().flat_map(|&number| F64::new(number).as_bytes().to_vec()).collect();
@@ -107,6 +132,19 @@ impl ArtifactBuilder {
     #[cfg(test)]
     pub(super) fn sections_for_test(self) -> Vec<(SectionKind, Vec<u8>)> {
         self.all_sections().unwrap()
+    }
+
+    /// The number of the scorer's section, which stands behind its members'.
+    fn scorer(&mut self, SealedScorer(sealed): SealedScorer) -> u32 {
+        match sealed {
+            Sealed::Section(kind, bytes) => self.section(kind, bytes),
+            Sealed::Blend(intercept, members) => {
+                let numbered =
+                    members.into_iter().map(|(weight, kind, bytes)| (weight, self.section(kind, bytes)));
+                let members: Vec<(f64, u32)> = numbered.collect();
+                self.section(SectionKind::Blend, blend::seal(intercept, &members))
+            }
+        }
     }
 
     fn section(&mut self, kind: SectionKind, bytes: Vec<u8>) -> u32 {

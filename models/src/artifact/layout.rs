@@ -42,6 +42,10 @@ pub enum SectionKind {
     Golden = 5,
     /// A demand model.
     Demand = 6,
+    /// Additive trees.
+    Trees = 7,
+    /// A blend: numbers of other sections, and weights.
+    Blend = 8,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -8,8 +8,7 @@ use std::ops::Range;
 use zerocopy::little_endian::{F64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::Bytes;
-use super::explain::{Contribution, Explanation, ReasonSource};
+use super::{Bytes, Rows};
 
 /// Prepared columns are held within this many standard deviations, so a wild value cannot rule a score alone.
 pub const COLUMN_BOUND: f64 = 8.0;
@@ -223,24 +222,28 @@ impl LinearModel {
         self.intercept() + terms.sum::<f64>()
     }
 
-    /// What each feature adds to the log-odds of `row`.
-    #[must_use]
-    pub fn explain(&self, row: &[f64], source: ReasonSource) -> Explanation {
-        let mut contributions: Vec<Contribution> = Vec::new();
+    /// Sets `margins` to the log-odds of the rows, bit for bit what [`Self::margin`] gives for each.
+    pub fn margins(&self, rows: Rows<'_>, margins: &mut [f64]) {
+        margins.iter_mut().enumerate().for_each(|(at, margin)| *margin = self.margin(rows.row(at)));
+    }
+
+    /// Adds `weight` times what each feature adds to the log-odds of `row` to its place in `contributions`, and gives
+    /// `weight` times the baseline: the log-odds of a row at the training means.
+    pub fn add_contributions(&self, row: &[f64], weight: f64, contributions: &mut [f64]) -> f64 {
         for column in self.columns() {
             let spec = column.spec();
-            let log_odds = column.coefficient.get() * spec.value(row);
-            match contributions.last_mut() {
-                Some(last) if last.feature == spec.feature => last.log_odds += log_odds,
-                _ => {
-                    let missing = !row.get(spec.feature).is_some_and(|x| x.is_finite());
-                    contributions.push(Contribution { feature: spec.feature, log_odds, missing });
-                }
+            if let Some(contribution) = contributions.get_mut(spec.feature) {
+                *contribution += weight * (column.coefficient.get() * spec.value(row));
             }
         }
-        let baseline = self.intercept();
-        let margin = baseline + contributions.iter().map(|c| c.log_odds).sum::<f64>();
-        Explanation { source, baseline, margin, contributions }
+        weight * self.intercept()
+    }
+
+    /// The features of its columns, ascending.
+    pub fn features(&self) -> impl Iterator<Item = usize> {
+        let mut last = None;
+        let features = self.columns().iter().map(|column| column.feature.get() as usize);
+        features.filter(move |feature| last.replace(*feature) != Some(*feature))
     }
 
     /// The number of columns.

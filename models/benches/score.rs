@@ -1,0 +1,215 @@
+//! What a score costs: one row and many, with and without reasons, in each layout, and opening the artifact.
+//!
+//! Ensembles are random, by a fixed seed: bounds at 255 quantiles of each feature, as histogram learners choose them,
+//! leaf-wise splits of the widest leaf by turns. Rows differ from call to call. Run by
+//! `cargo bench -p nextbest-models --bench score`.
+#![expect(clippy::print_stdout, reason = "the table is the product of a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops where it cannot measure")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use nextbest_models::artifact::{
+    Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer,
+};
+use nextbest_models::digest::sha256_hex;
+use nextbest_models::propensity::trees::{Tree, TreeNode};
+use nextbest_models::propensity::{Calibration, PropensityModel, Rows, Scratch};
+use nextbest_models::units::{Seed, Timestamp};
+
+const N_TREES: usize = 500;
+const N_ROWS: usize = 2_048;
+const BATCH: usize = 64;
+const RUN: usize = 32;
+const MEASURED: Duration = Duration::from_millis(300);
+const N_REPEATS: usize = 40;
+const N_BORDERS: usize = 255;
+
+struct Case {
+    name: &'static str,
+    n_features: usize,
+    /// A symmetric tree of so many levels, or a leaf-wise one of so many leaves.
+    shape: Shape,
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Levels(usize),
+    Leaves(usize),
+}
+
+const CASES: [Case; 6] = [
+    Case { name: "symmetric, depth 6", n_features: 15, shape: Shape::Levels(6) },
+    Case { name: "symmetric, depth 6", n_features: 40, shape: Shape::Levels(6) },
+    Case { name: "leaf-wise, 16 leaves", n_features: 15, shape: Shape::Leaves(16) },
+    Case { name: "leaf-wise, 31 leaves", n_features: 15, shape: Shape::Leaves(31) },
+    Case { name: "leaf-wise, 63 leaves", n_features: 40, shape: Shape::Leaves(63) },
+    Case { name: "leaf-wise, 255 leaves", n_features: 15, shape: Shape::Leaves(255) },
+];
+
+fn main() {
+    // `cargo test --benches` only wants to know that this compiles.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    println!("{N_TREES} trees; p50 ns a row; open in us, and of it the SHA-256 of the file\n");
+    println!("| trees | features | layout | kB | one row | batch | with reasons | open | digest |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    CASES.iter().for_each(measure);
+}
+
+fn measure(case: &Case) {
+    let mut draw = Draw(0x5eed_0b57);
+    let trees: Vec<Tree> = (0..N_TREES).map(|_| draw.tree(case)).collect();
+    let artifact = seal(&trees, case.n_features);
+    let model = artifact.propensity("label").unwrap();
+    let numbers: Vec<f64> = (0..N_ROWS * case.n_features).map(|_| draw.value()).collect();
+    let rows = Rows::new(&numbers, case.n_features);
+    let one = per_row(N_ROWS, RUN, |at| model.margin(rows.row(at)));
+    let mut margins = vec![0.0; BATCH];
+    let batches = per_row(N_ROWS / BATCH, 1, |batch| {
+        model.scorer().margins(rows.from(batch * BATCH), &mut margins);
+        margins[0]
+    });
+    let batch = batches / BATCH as f64;
+    let reasons = reasons(model, rows, case.n_features);
+    let bytes = artifact.as_bytes();
+    let open = best(|| Artifact::from_bytes(bytes.to_vec(), None).unwrap().metadata().models.len());
+    let copied = best(|| bytes.to_vec().len());
+    let digest = best(|| sha256_hex(bytes).len());
+    println!(
+        "| {} | {} | {} | {} | {one:.0} | {batch:.0} | {reasons:.0} | {:.0} | {:.0} |",
+        case.name,
+        case.n_features,
+        model.summary().layouts[0],
+        bytes.len() / 1000,
+        (open.saturating_sub(copied)).as_secs_f64() * 1e6,
+        digest.as_secs_f64() * 1e6,
+    );
+}
+
+/// Nanoseconds of a score with its reasons.
+fn reasons(model: &PropensityModel, rows: Rows<'_>, n_features: usize) -> f64 {
+    let (mut contributions, mut scratch) = (vec![0.0; n_features], Scratch::default());
+    per_row(N_ROWS, 8, |at| {
+        let row = rows.row(at);
+        let baseline = model.contributions_into(row, &mut contributions, &mut scratch);
+        model.margin(row) + baseline + contributions[0]
+    })
+}
+
+/// Nanoseconds of one of `n_rows` calls, each for another row: the median over runs of `run` calls, which is to be so
+/// few that most runs are not interrupted.
+fn per_row(n_rows: usize, run: usize, mut score: impl FnMut(usize) -> f64) -> f64 {
+    let mut times = Vec::new();
+    let deadline = Instant::now() + MEASURED;
+    while Instant::now() < deadline {
+        for first in (0..n_rows).step_by(run) {
+            let start = Instant::now();
+            black_box((first..n_rows.min(first + run)).map(&mut score).sum::<f64>());
+            times.push(start.elapsed());
+        }
+    }
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e9 / run as f64
+}
+
+fn best<T>(mut run: impl FnMut() -> T) -> Duration {
+    let time = |_: usize| {
+        let start = Instant::now();
+        black_box(run());
+        start.elapsed()
+    };
+    (0..N_REPEATS).map(time).min().unwrap()
+}
+
+fn seal(trees: &[Tree], n_features: usize) -> Artifact {
+    let mut builder = ArtifactBuilder::new(Metadata {
+        name: "bench".into(),
+        schema_fingerprint: "00".repeat(32),
+        feature_names: (0..n_features).map(|at| format!("feature_{at}")).collect(),
+        trained_through: Timestamp::from_millis(1_700_000_000_000).unwrap(),
+        code_version: "bench".into(),
+        seed: Seed(1),
+        sources: BTreeMap::new(),
+        models: vec![],
+    });
+    builder.propensity(PropensityParts {
+        metadata: ModelMetadata {
+            name: "label".into(),
+            kind: ModelKind::Propensity,
+            learner: "random".into(),
+            label: None,
+            counts: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            notes: vec![],
+            sections: BTreeMap::new(),
+        },
+        scorer: SealedScorer::trees(0.0, trees).unwrap(),
+        companion: None,
+        calibration: Calibration::Identity,
+        golden: vec![],
+    });
+    builder.seal().unwrap()
+}
+
+/// Xorshift (Marsaglia 2003).
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+
+    /// A number in 0 .. 1, one in twenty missing.
+    fn value(&mut self) -> f64 {
+        if self.below(20) == 0 { f64::NAN } else { self.below(1 << 30) as f64 / f64::from(1 << 30) }
+    }
+
+    fn tree(&mut self, case: &Case) -> Tree {
+        let mut tree = vec![TreeNode::Leaf { value: 0.0, cover: 1e4 }];
+        match case.shape {
+            Shape::Levels(depth) => {
+                for _ in 0..depth {
+                    let test = self.test(case.n_features);
+                    for at in 0..tree.len() {
+                        self.split(&mut tree, at, test);
+                    }
+                }
+            }
+            Shape::Leaves(n_leaves) => {
+                for _ in 1..n_leaves {
+                    // The wider of two leaves: unbalanced, yet no comb.
+                    let leaves: Vec<usize> =
+                        (0..tree.len()).filter(|&at| tree[at].child().is_none()).collect();
+                    let (a, b) = (leaves[self.below(leaves.len())], leaves[self.below(leaves.len())]);
+                    let at = if tree[a].cover() >= tree[b].cover() { a } else { b };
+                    let test = self.test(case.n_features);
+                    self.split(&mut tree, at, test);
+                }
+            }
+        }
+        tree
+    }
+
+    /// Feature, border, and whether a missing number passes.
+    fn test(&mut self, n_features: usize) -> (usize, usize, bool) {
+        (self.below(n_features), 1 + self.below(N_BORDERS), self.below(2) == 0)
+    }
+
+    fn split(&mut self, tree: &mut Tree, at: usize, (feature, border, missing_passes): (usize, usize, bool)) {
+        if tree[at].child().is_some() {
+            return;
+        }
+        let (cover, child, bound) = (tree[at].cover(), tree.len(), border as f64 / 256.0);
+        for cover in [cover * bound, cover * (1.0 - bound)] {
+            tree.push(TreeNode::Leaf { value: self.below(2001) as f64 / 1e4 - 0.1, cover });
+        }
+        tree[at] = TreeNode::AtMost { feature, bound, missing_passes, child, cover };
+    }
+}
