@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::pricing::DemandModel;
 use crate::propensity::blend::Member;
 use crate::propensity::calibration::Calibration;
+use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::{
     BlendModel, Bytes, ForestModel, LinearModel, PropensityModel, Scorer, ScorerSummary, TreesModel,
 };
@@ -365,7 +366,18 @@ impl Door<'_> {
         let range = self.expect(model, "golden", SectionKind::Golden)?;
         let golden = golden::Golden::open(self.bytes.clone(), range, self.n_features);
         let golden = golden.map_err(|message| Self::fault(model, message))?;
-        Ok((PropensityModel::new(Arc::new(model.clone()), scorer, companion, calibration), golden))
+        let sealed = PropensityModel::new(Arc::new(model.clone()), scorer, companion, calibration);
+        Ok((sealed.with_interval(self.interval(model)?), golden))
+    }
+
+    fn interval(&self, model: &ModelMetadata) -> Result<Option<ProbabilityInterval>, ArtifactError> {
+        if !model.sections.contains_key("interval") {
+            return Ok(None);
+        }
+        let range = self.expect(model, "interval", SectionKind::Interval)?;
+        let numbers = builder::numbers(self.bytes.get(range).unwrap_or(&[]));
+        let numbers = numbers.ok_or_else(|| Self::fault(model, "its interval is not whole numbers"))?;
+        ProbabilityInterval::from_numbers(&numbers).map(Some).map_err(|e| Self::fault(model, e))
     }
 
     fn demand(&self, model: &ModelMetadata) -> Result<DemandModel, ArtifactError> {

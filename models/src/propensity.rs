@@ -18,12 +18,14 @@ pub mod trees;
 pub mod blend;
 
 pub mod calibration;
+pub mod interval;
 pub mod explain;
 
 pub use blend::BlendModel;
 pub use calibration::Calibration;
 pub use explain::{Contribution, Explanation, GroupedContribution, ReasonSource};
 pub use forest::ForestModel;
+pub use interval::ProbabilityInterval;
 pub use linear::LinearModel;
 pub use trees::{Scratch, TreesModel};
 
@@ -119,6 +121,7 @@ pub struct PropensityModel {
     scorer: Scorer,
     companion: Option<LinearModel>,
     calibration: Calibration,
+    interval: Option<ProbabilityInterval>,
 }
 
 impl PropensityModel {
@@ -128,7 +131,11 @@ impl PropensityModel {
         companion: Option<LinearModel>,
         calibration: Calibration,
     ) -> Self {
-        Self { metadata, scorer, companion, calibration }
+        Self { metadata, scorer, companion, calibration, interval: None }
+    }
+
+    pub(crate) fn with_interval(self, interval: Option<ProbabilityInterval>) -> Self {
+        Self { interval, ..self }
     }
 
     /// The model's name, that of the label it predicts.
@@ -147,6 +154,20 @@ impl PropensityModel {
     #[must_use]
     pub fn score(&self, row: &[f64]) -> Probability {
         self.calibration.apply(self.scorer.margin(row))
+    }
+
+    /// Between which bounds the share of outcomes among rows scored like `row` lies, with the probability that
+    /// [`ProbabilityInterval::level`] says; they hold [`Self::score`]. `None` where the artifact carries no interval.
+    #[must_use]
+    pub fn score_interval(&self, row: &[f64]) -> Option<(Probability, Probability)> {
+        let margin = self.scorer.margin(row);
+        Some(self.interval.as_ref()?.around(margin, self.calibration.apply(margin)))
+    }
+
+    /// The band behind [`Self::score_interval`].
+    #[must_use]
+    pub const fn interval(&self) -> Option<&ProbabilityInterval> {
+        self.interval.as_ref()
     }
 
     /// The log-odds of `row` before calibration.

@@ -13,6 +13,7 @@ use super::{Artifact, ArtifactError, golden};
 use crate::propensity::blend::{self, BlendError};
 use crate::propensity::calibration::Calibration;
 use crate::propensity::forest::{self, ForestError, NodeSpec};
+use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::linear::{self, ColumnSpec};
 use crate::propensity::trees::{self, Tree, TreesError};
 
@@ -98,13 +99,21 @@ impl ArtifactBuilder {
         if let Some(companion) = parts.companion {
             roles.insert("companion".to_owned(), self.scorer(companion));
         }
-        let numbers = parts.calibration.to_numbers();
-        let calibration = numbers.iter().flat_map(|&number| F64::new(number).as_bytes().to_vec()).collect();
+        let calibration = sealed_numbers(&parts.calibration.to_numbers());
         roles.insert("calibration".to_owned(), self.section(SectionKind::Calibration, calibration));
         let golden = golden::seal(self.metadata.feature_names.len(), &parts.golden);
         roles.insert("golden".to_owned(), self.section(SectionKind::Golden, golden));
         metadata.sections = roles;
         self.metadata.models.push(metadata);
+    }
+
+    /// Adds an interval to the propensity model that was added last; nothing where there is none.
+    pub fn interval(&mut self, interval: &ProbabilityInterval) {
+        let section = self.section(SectionKind::Interval, sealed_numbers(&interval.to_numbers()));
+        let mut models = self.metadata.models.iter_mut();
+        if let Some(last) = models.rfind(|model| model.kind == ModelKind::Propensity) {
+            last.sections.insert("interval".to_owned(), section);
+        }
     }
 
     /// Adds the demand model, in the form [`crate::pricing::demand::seal`] gives.
@@ -152,6 +161,10 @@ impl ArtifactBuilder {
         // Section 0 is the metadata.
         u32::try_from(self.sections.len()).unwrap_or(u32::MAX)
     }
+}
+
+fn sealed_numbers(numbers: &[f64]) -> Vec<u8> {
+    numbers.iter().flat_map(|&number| F64::new(number).as_bytes().to_vec()).collect()
 }
 
 /// The numbers of a section that holds nothing else.

@@ -46,6 +46,8 @@ pub enum SectionKind {
     Trees = 7,
     /// A blend: numbers of other sections, and weights.
     Blend = 8,
+    /// A probability interval's numbers.
+    Interval = 16,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

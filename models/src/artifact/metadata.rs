@@ -42,7 +42,7 @@ pub struct ModelMetadata {
     /// What a reader should know: columns dropped, rows sampled, cut-offs left out.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Section numbers by role: `scorer`, `companion`, `calibration`, `golden`, `demand`.
+    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`.
     #[serde(default)]
     pub sections: BTreeMap<String, u32>,
 }
