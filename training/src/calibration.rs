@@ -31,7 +31,9 @@ pub struct CalibrationCandidate {
 pub struct CalibrationChoice {
     /// The chosen map, fitted on all rows.
     pub calibration: Calibration,
-    /// Loss of each row when its fold was left out, by the chosen method.
+    /// Probability of each row by the chosen method, fitted without the row's fold.
+    pub probabilities: Vec<f64>,
+    /// Loss of each row at that probability.
     pub losses: Vec<f64>,
     /// Everything tried.
     pub candidates: Vec<CalibrationCandidate>,
@@ -88,31 +90,33 @@ pub fn choose(margins: &[f64], outcomes: &[bool], folds: &[u32]) -> CalibrationC
     let methods: [(&str, Method); 3] =
         [("identity", |_, _| Some(Calibration::Identity)), ("platt", platt), ("isotonic", isotonic)];
     let mut candidates = Vec::new();
+    let untouched = apply(&Calibration::Identity, margins);
     let mut best = CalibrationChoice {
         calibration: Calibration::Identity,
-        losses: apply(&Calibration::Identity, margins, outcomes),
+        losses: losses(&untouched, outcomes),
+        probabilities: untouched,
         candidates: Vec::new(),
     };
     for (method, fit) in methods {
         let Some(left_out) = cross_validated(margins, outcomes, folds, fit) else { continue };
-        candidates.push(CalibrationCandidate { method, log_loss: mean(&left_out) });
-        let gains: Vec<f64> =
-            best.losses.iter().zip(&left_out).map(|(before, after)| before - after).collect();
+        let losses = losses(&left_out, outcomes);
+        candidates.push(CalibrationCandidate { method, log_loss: mean(&losses) });
+        let gains: Vec<f64> = best.losses.iter().zip(&losses).map(|(before, after)| before - after).collect();
         let gain = mean(&gains);
         if gain.value > gain.se
             && let Some(calibration) = fit(margins, outcomes)
         {
-            best = CalibrationChoice { calibration, losses: left_out, candidates: Vec::new() };
+            best = CalibrationChoice { calibration, probabilities: left_out, losses, candidates: Vec::new() };
         }
     }
     CalibrationChoice { candidates, ..best }
 }
 
-fn apply(calibration: &Calibration, margins: &[f64], outcomes: &[bool]) -> Vec<f64> {
-    let probabilities: Vec<f64> = margins.iter().map(|&margin| calibration.apply(margin).get()).collect();
-    losses(&probabilities, outcomes)
+fn apply(calibration: &Calibration, margins: &[f64]) -> Vec<f64> {
+    margins.iter().map(|&margin| calibration.apply(margin).get()).collect()
 }
 
+/// The probability of each row by a map fitted without its fold.
 fn cross_validated(
     margins: &[f64],
     outcomes: &[bool],
@@ -126,9 +130,12 @@ fn cross_validated(
         let pick = |rows: &[usize]| -> (Vec<f64>, Vec<bool>) {
             rows.iter().map(|&at| (margins[at], outcomes[at])).unzip()
         };
-        let ((km, ko), (om, oo)) = (pick(&kept), pick(&out));
-        let map = if out.is_empty() { Calibration::Identity } else { fit(&km, &ko)? };
-        out.iter().zip(apply(&map, &om, &oo)).for_each(|(&at, loss)| found[at] = loss);
+        if out.is_empty() {
+            continue;
+        }
+        let (margins_kept, outcomes_kept) = pick(&kept);
+        let map = fit(&margins_kept, &outcomes_kept)?;
+        out.iter().for_each(|&at| found[at] = map.apply(margins[at]).get());
     }
     Some(found)
 }

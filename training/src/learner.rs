@@ -5,6 +5,7 @@
 //! not expect (panics on NaN, inverted classes, silent zeros), so nothing reaches them unchecked: [`Sample::checked`].
 
 use nextbest_models::artifact::SealedScorer;
+use nextbest_models::customer::stable_hash;
 use nextbest_models::units::Seed;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::dataset::{Dataset, Labelled};
 
 pub mod linfa_logistic;
+pub mod hessboost_trees;
 pub mod smartcore_forest;
 
 /// Fewer rows of either outcome than this teach nothing that lasts.
@@ -58,6 +60,21 @@ pub enum LearnError {
     /// A set with weights.
     #[error("{0} cannot weight rows")]
     Weights(&'static str),
+    /// A monotone constraint on nothing, or on a category.
+    #[error("a monotone constraint names {0:?}, which is no column of quantities")]
+    Monotone(String),
+    /// Folds that are none.
+    #[error(
+        "{n_folds} folds over {found} rows of {expected}: at least 2 folds are needed, and a fold for each row"
+    )]
+    Folds {
+        /// Rows of the set.
+        expected: usize,
+        /// Rows that have a fold.
+        found: usize,
+        /// How many folds there should be.
+        n_folds: u32,
+    },
     /// The library refused or failed.
     #[error("{learner}: {message}")]
     Library {
@@ -109,6 +126,29 @@ impl<'a> Sample<'a> {
         Self { dataset: self.dataset, labelled: Labelled { rows, outcomes } }
     }
 
+    /// The rows at `positions` (numbers among these rows, not of the set). May hold one outcome only: what was
+    /// checked is the whole.
+    #[must_use]
+    pub fn part(&self, positions: &[usize]) -> Self {
+        let rows = positions.iter().map(|&at| self.labelled.rows[at]).collect();
+        let outcomes = positions.iter().map(|&at| self.labelled.outcomes[at]).collect();
+        Self { dataset: self.dataset, labelled: Labelled { rows, outcomes } }
+    }
+
+    /// A number in `0..n_parts` for each row, by a seeded hash of its customer: rows of a customer stay together.
+    #[must_use]
+    pub fn parts_by_customer(&self, n_parts: u32, seed: Seed) -> Vec<u32> {
+        let customers = self.dataset.customers();
+        let part = |row: &usize| {
+            // Multiplying by an odd number and taking the upper half mixes the seed into every bit that is read.
+            let hash = stable_hash(customers[*row].as_str()) ^ seed.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32;
+            // Below n_parts, since the hash is below 2^32.
+            u32::try_from((hash * u64::from(n_parts)) >> 32).unwrap_or(0)
+        };
+        self.labelled.rows.iter().map(part).collect()
+    }
+
     /// The set the rows belong to.
     #[must_use]
     pub const fn dataset(&self) -> &'a Dataset {
@@ -133,6 +173,13 @@ impl<'a> Sample<'a> {
         self.labelled.rows.iter().map(|&row| self.dataset.row(row)).collect()
     }
 
+    /// The weight of each row, where the set has weights.
+    #[must_use]
+    pub fn weights(&self) -> Option<Vec<f64>> {
+        let weights = self.dataset.weights()?;
+        Some(self.labelled.rows.iter().map(|&row| weights[row]).collect())
+    }
+
     /// How many rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {
@@ -154,8 +201,39 @@ pub trait Learner: Sync {
     /// Most rows it is given; more are thinned by a seeded draw.
     fn max_rows(&self) -> usize;
 
-    /// Fits `sample`; the same sample and seed give the same result.
+    /// Fits `sample`; the same sample and seed give the same result, at any number of threads.
     fn fit(&self, sample: &Sample<'_>, seed: Seed) -> Result<Box<dyn Fitted>, LearnError>;
+
+    /// Fits `sample` as what was settled on its folds says, without another search.
+    fn refit(
+        &self,
+        sample: &Sample<'_>,
+        seed: Seed,
+        settled: &[Settled],
+    ) -> Result<Box<dyn Fitted>, LearnError> {
+        let _ = settled;
+        self.fit(sample, seed)
+    }
+}
+
+/// What a search and its early stopping settled on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which of the learner's configurations.
+    pub configuration: usize,
+    /// How many trees.
+    pub n_rounds: usize,
+}
+
+/// What a learner's result seals into, as far as a choice must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScorerForm {
+    /// Coefficients: explains itself, can be blended.
+    Linear,
+    /// Added trees, or a blend of such and linear ones: explains itself.
+    Additive,
+    /// Averaged trees: neither.
+    Averaged,
 }
 
 /// What a learner made.
@@ -166,18 +244,27 @@ pub trait Fitted: Send + Sync {
     /// The form that scores without the library.
     fn seal(&self) -> Result<SealedScorer, LearnError>;
 
-    /// Whether the sealed form explains itself exactly; else a linear companion gives the reasons.
-    fn explains_itself(&self) -> bool;
+    /// What the sealed form is. Where it does not explain itself, a linear companion gives the reasons.
+    fn form(&self) -> ScorerForm;
+
+    /// What its search settled on, for a learner that searches.
+    fn settled(&self) -> Option<Settled> {
+        None
+    }
 
     /// What the report should say: columns dropped, iterations used.
     fn notes(&self) -> Vec<String>;
 }
 
-/// Every learner, the simplest first.
+/// Every learner, the simplest first. By what a reader must take in to follow a score: one number per column; trees
+/// that ask the same questions of everybody; trees that ask each branch its own; an average over trees, which has no
+/// exact reasons here.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Learner>> {
     vec![
         Box::new(linfa_logistic::LinfaLogistic::default()),
+        Box::new(hessboost_trees::HessboostTrees::symmetric()),
+        Box::new(hessboost_trees::HessboostTrees::leaf_wise()),
         Box::new(smartcore_forest::SmartcoreForest::default()),
     ]
 }

@@ -5,6 +5,7 @@ pub mod dataset;
 pub mod encoding;
 pub mod learner;
 pub mod calibration;
+pub mod interval;
 pub mod metrics;
 pub mod selection;
 pub mod demand;

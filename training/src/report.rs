@@ -10,7 +10,7 @@ use nextbest_models::project::LabelKind;
 
 use crate::demand::DemandReport;
 use crate::metrics::{CalibrationBin, Estimate};
-use crate::selection::{Candidate, PropensityReport};
+use crate::selection::{Candidate, PropensityReport, ValidationSummary};
 use crate::train::TrainingReport;
 use plot::Plot;
 
@@ -103,14 +103,20 @@ fn definition(report: &PropensityReport) -> String {
         let fit: Vec<String> = split.fit.iter().map(|cutoff| cutoff.day().to_string()).collect();
         let _ = write!(
             text,
-            "Fitted on {}; calibrated and chosen on {}; tested once on {}. Standard errors beside the numbers; \
-             calibration error over ten bins of equal count.",
+            "Fitted on {}; blended, calibrated and chosen on {}; tested once on {}. ",
             fit.join(", "),
             split.calibrate.day(),
             split.test.day()
         );
     }
-    text
+    if let ValidationSummary::Folds { n_folds, n_scored } = report.validation {
+        let _ = write!(
+            text,
+            "Every number is out of fold: rows of {n_scored} of {n_folds} folds, each scored by models, weights and \
+             calibrations fitted without its fold. What is sealed is fitted on all rows. "
+        );
+    }
+    text + "Standard errors beside the numbers; calibration error over ten bins of equal count."
 }
 
 fn candidates_table(candidates: &[Candidate]) -> String {
@@ -124,7 +130,7 @@ fn candidates_table(candidates: &[Candidate]) -> String {
         if let Some(failure) = &candidate.failure {
             let _ = write!(
                 rows,
-                "<tr><td>{}</td><td class=text colspan=6>{}</td></tr>",
+                "<tr><td>{}</td><td class=text colspan=7>{}</td></tr>",
                 candidate.learner,
                 escape(failure)
             );
@@ -132,12 +138,14 @@ fn candidates_table(candidates: &[Candidate]) -> String {
         }
         let _ = write!(
             rows,
-            "<tr{}><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr{}><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{}</td></tr>",
             chosen.0,
             candidate.learner,
             chosen.1,
             whole(candidate.n_fit as u64),
             estimate(candidate.choice_log_loss),
+            estimate(candidate.behind_best),
             candidate.calibration.unwrap_or("\u{2013}"),
             estimate(test.and_then(|test| test.auc)),
             estimate(test.map(|test| test.log_loss)),
@@ -146,9 +154,10 @@ fn candidates_table(candidates: &[Candidate]) -> String {
     }
     format!(
         "<div class=scroll><table><thead><tr><th>candidate</th><th>rows fitted</th><th>log-loss of the choice</th>\
-         <th>calibration</th><th>test AUC</th><th>test log-loss</th><th>test calibration error</th></tr></thead>\
-         <tbody>{rows}</tbody></table></div><p class=muted>The choice is by the log-loss on the calibration rows; the test \
-         columns were computed after it.</p>"
+         <th>behind the best</th><th>calibration</th><th>test AUC</th><th>test log-loss</th><th>test calibration error</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div><p class=muted>The simplest is taken that is behind the best by at most one \
+         standard error of the paired difference, in log-loss on the rows of the choice; the test columns were computed after \
+         it.</p>"
     )
 }
 
@@ -160,7 +169,11 @@ fn candidate_notes(candidates: &[Candidate]) -> String {
                 candidate.learner, tried.method, tried.log_loss.value, tried.log_loss.se
             )
         });
-        tried.chain(candidate.notes.iter().map(|note| format!("{}: {note}", candidate.learner)))
+        let members = candidate.members.iter();
+        let members = members.map(|m| format!("{}: {:.3} of {}", candidate.learner, m.weight, m.learner));
+        tried
+            .chain(members)
+            .chain(candidate.notes.iter().map(|note| format!("{}: {note}", candidate.learner)))
     });
     list(&lines.collect::<Vec<_>>())
 }

@@ -1,27 +1,33 @@
-//! One propensity from rows to sealed parts: every learner fitted, each calibrated, the better chosen, tested once.
+//! One propensity from rows to sealed parts: every learner fitted, blended and calibrated, one chosen, tested.
 //!
-//! Three parts that lie apart in time: learners see `fit`; calibration and choice see `calibrate`; `test` is scored
-//! once, by what was chosen and, for the table of candidates, by the others after the choice was made.
+//! No row's own outcome touches the number it is judged by. Either the rows lie in three parts apart in time: learners
+//! see `fit`; blend, calibration and choice see `calibrate`; `test` is reported. Or they lie in folds: every candidate
+//! scores each fold by a model of the others, blend weights and calibrations are fitted without the fold they are applied
+//! to, and what is sealed is fitted on all rows as the folds settled it. Weights, where the set has them, count in
+//! fitting alone: calibration and every number of the report take rows as equals.
 
 use std::collections::BTreeMap;
 
-use nextbest_models::artifact::{ModelKind, ModelMetadata, PropensityParts};
-use nextbest_models::customer::stable_hash;
+use nextbest_models::artifact::PropensityParts;
 use nextbest_models::project::LabelRule;
+use nextbest_models::propensity::interval::ProbabilityInterval;
 use nextbest_models::units::Seed;
-use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::calibration::{CalibrationCandidate, CalibrationChoice, choose};
+use crate::calibration::CalibrationCandidate;
 use crate::cutoff::Split;
 use crate::dataset::{Dataset, DatasetError, Labelled};
-use crate::learner::{Fitted, LearnError, Learner, Sample};
-use crate::metrics::{self, CalibrationBin, Estimate, Quality, calibration_bins, quality, roc};
+use crate::learner::{LearnError, Learner};
+use crate::metrics::{CalibrationBin, Estimate, Quality};
+use contest::Contest;
 
-/// Golden rows sealed with each model.
-const N_GOLDEN: usize = 64;
-/// Corners of the ROC curve kept for the report.
-const N_ROC: usize = 200;
+mod blend;
+mod choice;
+mod contest;
+mod finish;
+
+/// The name of a blend among the learners' names.
+pub const BLEND: &str = "blend";
 
 /// The rows of the three parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +58,27 @@ impl Parts {
     }
 }
 
+/// How rows that are fitted on and rows that are judged on are kept apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// Parts that lie apart in time: learners see `fit`, choice and calibration see `calibrate`, `test` is reported.
+    InTime(Parts),
+    /// Folds: every number of the report is out of fold, the final model is fitted on all rows. From
+    /// [`MANY_ROWS`] on, only the first [`FOLDS_OF_MANY`] folds are scored: their rows tell enough.
+    Folds {
+        /// The fold of every row of the set, below `n_folds`; rows that must not part (a customer's) share one.
+        fold_of_row: Vec<u32>,
+        /// How many folds, at least 2.
+        n_folds: u32,
+    },
+}
+
+/// From this many labelled rows on, [`FOLDS_OF_MANY`] folds are scored: the standard error of a log-loss near .4 is
+/// then below .002, and what differs between candidates is told apart far better, being paired.
+pub const MANY_ROWS: usize = 100_000;
+/// Folds scored of many rows.
+pub const FOLDS_OF_MANY: u32 = 2;
+
 /// Why a propensity cannot be trained.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrainError {
@@ -68,27 +95,56 @@ pub enum TrainError {
     Dataset(#[from] DatasetError),
 }
 
-/// A learner's row in the report.
+/// A member of a blend.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlendMember {
+    /// The learner.
+    pub learner: &'static str,
+    /// Factor on its log-odds.
+    pub weight: f64,
+}
+
+/// A candidate's row in the report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
-    /// The learner.
+    /// The learner, or [`BLEND`].
     pub learner: &'static str,
     /// Whether it was chosen.
     pub chosen: bool,
     /// Why it has no numbers, where it failed.
     pub failure: Option<String>,
-    /// Rows it was fitted on.
+    /// Rows the one that is sealed would be fitted on.
     pub n_fit: usize,
-    /// Log-loss on the rows of the choice, each calibrated without its own fold.
+    /// Log-loss on the rows of the choice, each scored and calibrated without its own fold or part.
     pub choice_log_loss: Option<Estimate>,
+    /// Mean of the differences, row by row, of its loss to that of the candidate with the least; what the choice rests
+    /// on. 0 for that one.
+    pub behind_best: Option<Estimate>,
     /// The calibration chosen for it.
     pub calibration: Option<&'static str>,
     /// Every calibration tried.
     pub calibrations: Vec<CalibrationCandidate>,
-    /// Its quality on the test rows, looked at after the choice.
+    /// Members of a blend, with the weights fitted on all rows of the choice.
+    pub members: Vec<BlendMember>,
+    /// Its quality on the test rows, or out of fold.
     pub test: Option<Quality>,
     /// What it has to say.
     pub notes: Vec<String>,
+}
+
+/// How the numbers of a report came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum ValidationSummary {
+    /// Parts apart in time.
+    InTime,
+    /// Folds.
+    Folds {
+        /// Folds the rows lie in.
+        n_folds: u32,
+        /// Folds whose rows were scored.
+        n_scored: u32,
+    },
 }
 
 /// Everything the report shows of one propensity.
@@ -98,13 +154,15 @@ pub struct PropensityReport {
     pub name: String,
     /// Its definition.
     pub label: Option<LabelRule>,
+    /// How the numbers came about.
+    pub validation: ValidationSummary,
     /// The cut-offs, where rows were split by time.
     pub split: Option<Split>,
     /// Rows and positives of each part.
     pub counts: BTreeMap<String, u64>,
-    /// Every learner.
+    /// Every learner, the simplest first, then their blend.
     pub candidates: Vec<Candidate>,
-    /// The chosen one on the test rows.
+    /// The chosen one on the test rows, or out of fold.
     pub test: Quality,
     /// Its calibration plot.
     pub calibration_bins: Vec<CalibrationBin>,
@@ -121,12 +179,23 @@ pub struct PropensityRequest<'a> {
     pub label: Option<&'a LabelRule>,
     /// The rows.
     pub dataset: &'a Dataset,
-    /// How they are split.
-    pub parts: Parts,
-    /// The cut-offs behind the split, for the record.
+    /// How rows that are fitted on and rows that are judged on are kept apart.
+    pub validation: Validation,
+    /// The cut-offs behind the parts, for the record.
     pub split: Option<Split>,
     /// Of every random choice.
     pub seed: Seed,
+}
+
+/// A probability of the chosen candidate for a row neither its models nor its calibration had seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Row number in the set.
+    pub row: usize,
+    /// Calibrated, in 0 ..= 1.
+    pub probability: f64,
+    /// What happened.
+    pub outcome: bool,
 }
 
 /// A trained propensity: parts to seal, and what to report.
@@ -134,168 +203,23 @@ pub struct PropensityRequest<'a> {
 pub struct TrainedPropensity {
     /// For the artifact.
     pub parts: PropensityParts,
+    /// How far the probability can be off, for the artifact.
+    pub interval: Option<ProbabilityInterval>,
     /// For the report.
     pub report: PropensityReport,
+    /// What the report's `test` is measured on.
+    pub predictions: Vec<Prediction>,
 }
 
-/// A learner fitted and calibrated.
-struct Contender {
-    fitted: Box<dyn Fitted>,
-    choice: CalibrationChoice,
-    n_fit: usize,
-}
-
-/// Trains, calibrates, chooses and tests.
+/// Trains, blends, calibrates, chooses and tests. `learners` stand in the order of preference, the simplest first.
 pub fn train(
     request: &PropensityRequest<'_>,
     learners: &[Box<dyn Learner>],
 ) -> Result<TrainedPropensity, TrainError> {
-    let label = request.name.to_owned();
-    let run = || -> Result<TrainedPropensity, LearnError> {
-        let sample = |labelled: &Labelled, part| {
-            Sample::checked(request.dataset, labelled.clone(), part, request.name)
-        };
-        let fit = sample(&request.parts.fit, "fit")?;
-        let calibrate = sample(&request.parts.calibrate, "calibrate")?;
-        let test = sample(&request.parts.test, "test")?;
-        let contenders = learners.par_iter();
-        let contenders: Vec<Result<Contender, LearnError>> =
-            contenders.map(|learner| contender(learner.as_ref(), &fit, &calibrate, request.seed)).collect();
-        let loss = |contender: &Contender| metrics::mean(&contender.choice.losses).value;
-        let found = contenders.iter().enumerate().filter_map(|(at, c)| Some((at, loss(c.as_ref().ok()?))));
-        let Some((best, _)) = found.min_by(|a, b| a.1.total_cmp(&b.1)) else {
-            let first = contenders.into_iter().find_map(Result::err);
-            let nobody = LearnError::Library { learner: "none", message: "no learner was given".to_owned() };
-            return Err(first.unwrap_or(nobody));
-        };
-        finish(request, learners, &contenders, best, [&fit, &calibrate, &test])
-    };
-    run().map_err(|source| TrainError::Learn { label, source })
-}
-
-fn contender(
-    learner: &dyn Learner,
-    fit: &Sample<'_>,
-    calibrate: &Sample<'_>,
-    seed: Seed,
-) -> Result<Contender, LearnError> {
-    let fit = fit.thinned(learner.max_rows(), seed);
-    let fitted = learner.fit(&fit, seed)?;
-    let margins = fitted.margins(&calibrate.rows())?;
-    let customers = calibrate.dataset().customers();
-    let fold = |row: &usize| (stable_hash(customers[*row].as_str()) >> 40) as u32;
-    let folds: Vec<u32> = calibrate.row_numbers().iter().map(fold).collect();
-    let choice = choose(&margins, calibrate.outcomes(), &folds);
-    Ok(Contender { fitted, choice, n_fit: fit.n_rows() })
-}
-
-/// The calibrated probabilities the learner itself gives.
-fn probabilities(contender: &Contender, rows: &[&[f64]]) -> Result<Vec<f64>, LearnError> {
-    let margins = contender.fitted.margins(rows)?;
-    Ok(margins.into_iter().map(|margin| contender.choice.calibration.apply(margin).get()).collect())
-}
-
-fn finish(
-    request: &PropensityRequest<'_>,
-    learners: &[Box<dyn Learner>],
-    contenders: &[Result<Contender, LearnError>],
-    best: usize,
-    [fit, calibrate, test]: [&Sample<'_>; 3],
-) -> Result<TrainedPropensity, LearnError> {
-    let chosen = contenders[best].as_ref().map_err(Clone::clone)?;
-    let rows = test.rows();
-    let predicted = probabilities(chosen, &rows)?;
-    let tested = quality(&predicted, test.outcomes());
-    let candidates = learners
-        .iter()
-        .zip(contenders)
-        .enumerate()
-        .map(|(at, (learner, contender))| candidate(learner.as_ref(), contender, at == best, test))
-        .collect::<Vec<_>>();
-    let mut counts = BTreeMap::new();
-    for (part, sample) in [("fit", fit), ("calibrate", calibrate), ("test", test)] {
-        counts.insert(format!("n_{part}"), sample.n_rows() as u64);
-        counts.insert(format!("n_{part}_positive"), sample.n_positive() as u64);
-    }
-    counts.insert("n_fit_used".to_owned(), chosen.n_fit as u64);
-    let step = (rows.len() / N_GOLDEN).max(1);
-    let golden = (0..rows.len()).step_by(step).take(N_GOLDEN).map(|at| (rows[at].to_vec(), predicted[at]));
-    let companion = contenders.iter().flatten().find(|contender| contender.fitted.explains_itself());
-    let companion = companion.filter(|_| !chosen.fitted.explains_itself());
-    let parts = PropensityParts {
-        metadata: ModelMetadata {
-            name: request.name.to_owned(),
-            kind: ModelKind::Propensity,
-            learner: learners[best].name().to_owned(),
-            label: request.label.cloned(),
-            counts: counts.clone(),
-            metrics: metric_map(&tested),
-            notes: chosen.fitted.notes(),
-            sections: BTreeMap::new(),
-        },
-        scorer: chosen.fitted.seal()?,
-        companion: companion.map(|contender| contender.fitted.seal()).transpose()?,
-        calibration: chosen.choice.calibration.clone(),
-        golden: golden.collect(),
-    };
-    let report = PropensityReport {
-        name: request.name.to_owned(),
-        label: request.label.cloned(),
-        split: request.split.clone(),
-        counts,
-        candidates,
-        calibration_bins: calibration_bins(&predicted, test.outcomes()),
-        roc: roc(&predicted, test.outcomes(), N_ROC),
-        test: tested,
-    };
-    Ok(TrainedPropensity { parts, report })
-}
-
-fn candidate(
-    learner: &dyn Learner,
-    contender: &Result<Contender, LearnError>,
-    chosen: bool,
-    test: &Sample<'_>,
-) -> Candidate {
-    let empty = Candidate {
-        learner: learner.name(),
-        chosen,
-        failure: None,
-        n_fit: 0,
-        choice_log_loss: None,
-        calibration: None,
-        calibrations: Vec::new(),
-        test: None,
-        notes: Vec::new(),
-    };
-    match contender {
-        Err(error) => Candidate { failure: Some(error.to_string()), ..empty },
-        Ok(contender) => Candidate {
-            n_fit: contender.n_fit,
-            choice_log_loss: Some(metrics::mean(&contender.choice.losses)),
-            calibration: Some(contender.choice.calibration.name()),
-            calibrations: contender.choice.candidates.clone(),
-            test: probabilities(contender, &test.rows()).ok().map(|p| quality(&p, test.outcomes())),
-            notes: contender.fitted.notes(),
-            ..empty
-        },
-    }
-}
-
-fn metric_map(quality: &Quality) -> BTreeMap<String, f64> {
-    let mut metrics = BTreeMap::from([
-        ("base_rate".to_owned(), quality.base_rate),
-        ("log_loss".to_owned(), quality.log_loss.value),
-        ("log_loss_se".to_owned(), quality.log_loss.se),
-        ("brier".to_owned(), quality.brier.value),
-        ("brier_se".to_owned(), quality.brier.se),
-        ("calibration_error".to_owned(), quality.calibration_error),
-        ("calibration_error_by_chance".to_owned(), quality.calibration_error_by_chance),
-    ]);
-    if let Some(auc) = quality.auc {
-        metrics.extend([("auc".to_owned(), auc.value), ("auc_se".to_owned(), auc.se)]);
-    }
-    metrics
+    let named = |source| TrainError::Learn { label: request.name.to_owned(), source };
+    let all = request.dataset.labelled(request.name)?;
+    let contest = Contest::hold(request, all, learners).map_err(named)?;
+    finish::finish(request, learners, &contest).map_err(named)
 }
 
 #[cfg(test)]

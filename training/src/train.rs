@@ -17,7 +17,7 @@ use crate::dataset::{Dataset, DatasetError};
 use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRule};
 use crate::event_log::{EventLog, EventLogError};
 use crate::learner;
-use crate::selection::{self, Parts, PropensityReport, PropensityRequest};
+use crate::selection::{self, Parts, PropensityReport, PropensityRequest, Validation};
 
 /// Why there is no new artifact; the one in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -108,12 +108,15 @@ pub fn train(
     for (name, label) in &project.settings.labels {
         // The plan was refused if a label had no split.
         let Some(split) = plan.split(label) else { continue };
-        let parts = Parts::by_cutoff(&gathered.dataset, name, &split)?;
         let dataset = &gathered.dataset;
+        let validation = Validation::InTime(Parts::by_cutoff(dataset, name, &split)?);
         let request =
-            PropensityRequest { name, label: Some(label), dataset, parts, split: Some(split), seed };
+            PropensityRequest { name, label: Some(label), dataset, validation, split: Some(split), seed };
         let trained = selection::train(&request, &learner::all())?;
         builder.propensity(trained.parts);
+        if let Some(interval) = &trained.interval {
+            builder.interval(interval);
+        }
         propensities.push(trained.report);
     }
     let mut notes = Vec::new();

@@ -1,7 +1,9 @@
 //! Logistic regression by linfa: L2-penalised maximum likelihood on prepared columns.
 //!
 //! linfa takes the more frequent outcome for its positive class, and refuses NaN: the labels it reports are read, and
-//! columns are imputed before. Its gradient is a sum over rows, so the tolerance grows with them.
+//! columns are imputed before. Its gradient is a sum over rows, so the tolerance grows with them. Its L-BFGS needs
+//! hundreds of passes over many one-hot columns, so it starts where a few Newton steps lead (`newton`): it then finds
+//! its gradient small enough within a few.
 
 use linfa::traits::Fit;
 use linfa_logistic::{FittedLogisticRegression, LogisticRegression};
@@ -9,8 +11,10 @@ use ndarray::{Array1, Array2, ShapeBuilder};
 use nextbest_models::artifact::SealedScorer;
 use nextbest_models::units::Seed;
 
-use super::{Fitted, LearnError, Learner, Sample, dropped_note};
+use super::{Fitted, LearnError, Learner, Sample, ScorerForm, dropped_note};
 use crate::encoding::Encoding;
+
+mod newton;
 
 const NAME: &str = "linfa_logistic";
 
@@ -29,7 +33,7 @@ pub struct LinfaLogistic {
 
 impl Default for LinfaLogistic {
     fn default() -> Self {
-        Self { alpha: 1.0, max_iterations: 100, gradient_per_row: 1e-6, max_rows: 40_000 }
+        Self { alpha: 1.0, max_iterations: 100, gradient_per_row: 1e-6, max_rows: 100_000 }
     }
 }
 
@@ -62,18 +66,34 @@ impl Learner for LinfaLogistic {
         }
         let x = matrix(&encoding, &sample.rows())?;
         let y = Array1::from(sample.outcomes().to_vec());
-        let model = LogisticRegression::default()
+        let start = newton::near_optimum(&x, &is_positive(sample.outcomes()), self.alpha);
+        let parameters = LogisticRegression::default()
             .alpha(self.alpha)
             .max_iterations(self.max_iterations)
-            .gradient_tolerance(self.gradient_per_row * sample.n_rows() as f64)
-            .fit(&linfa::Dataset::new(x, y))
-            .map_err(failed)?;
+            .gradient_tolerance(self.gradient_per_row * sample.n_rows() as f64);
+        let data = linfa::Dataset::new(x, y);
+        // A line search may refuse a start at which there is nothing left to gain; from zero it always descends.
+        let warm = start.map(|start| parameters.clone().initial_params(Array1::from(start)).fit(&data));
+        let model = match warm {
+            Some(Ok(model)) => model,
+            _ => parameters.fit(&data).map_err(failed)?,
+        };
         let finite = model.intercept().is_finite() && model.params().iter().all(|number| number.is_finite());
         if !finite {
             return Err(failed("the solver ended at coefficients that are not finite"));
         }
         Ok(Box::new(FittedLogistic { encoding, model }))
     }
+}
+
+/// Which rows are of linfa's positive class: the more frequent outcome, of equals that of the first row.
+fn is_positive(outcomes: &[bool]) -> Vec<bool> {
+    let n_true = outcomes.iter().filter(|outcome| **outcome).count();
+    let positive = match (2 * n_true).cmp(&outcomes.len()) {
+        std::cmp::Ordering::Equal => outcomes.first().copied().unwrap_or(true),
+        order => order == std::cmp::Ordering::Greater,
+    };
+    outcomes.iter().map(|&outcome| outcome == positive).collect()
 }
 
 /// Column-major, which the gradient's products read in order.
@@ -115,8 +135,8 @@ impl Fitted for FittedLogistic {
         Ok(SealedScorer::linear(sign * self.model.intercept(), &columns))
     }
 
-    fn explains_itself(&self) -> bool {
-        true
+    fn form(&self) -> ScorerForm {
+        ScorerForm::Linear
     }
 
     fn notes(&self) -> Vec<String> {

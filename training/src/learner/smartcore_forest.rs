@@ -13,7 +13,7 @@ use serde::Deserialize;
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-use super::{Fitted, LearnError, Learner, Sample, dropped_note};
+use super::{Fitted, LearnError, Learner, Sample, ScorerForm, dropped_note};
 use crate::encoding::Encoding;
 
 const NAME: &str = "smartcore_forest";
@@ -123,8 +123,8 @@ impl Fitted for FittedForest {
         SealedScorer::forest(&self.trees).map_err(failed)
     }
 
-    fn explains_itself(&self) -> bool {
-        false
+    fn form(&self) -> ScorerForm {
+        ScorerForm::Averaged
     }
 
     fn notes(&self) -> Vec<String> {

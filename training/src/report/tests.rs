@@ -8,6 +8,7 @@ use nextbest_models::units::{Seed, Timestamp};
 use super::*;
 use crate::demand::DemandOptions;
 use crate::metrics::{calibration_bins, quality, roc};
+use crate::selection::BlendMember;
 
 fn report() -> TrainingReport {
     let probabilities: Vec<f64> = (0..500).map(|k| f64::from(k) / 500.0).collect();
@@ -19,14 +20,17 @@ fn report() -> TrainingReport {
         failure: failure.map(str::to_owned),
         n_fit: 12_345,
         choice_log_loss: Some(test.log_loss),
+        behind_best: Some(Estimate { value: 0.01234, se: 0.00567 }),
         calibration: Some("platt"),
         calibrations: vec![],
+        members: vec![BlendMember { learner: "linfa_logistic", weight: 0.625 }],
         test: Some(test.clone()),
         notes: vec!["column same dropped: constant".into()],
     };
     let propensity = PropensityReport {
         name: "churn".into(),
         label: None,
+        validation: ValidationSummary::Folds { n_folds: 5, n_scored: 2 },
         split: None,
         counts: BTreeMap::new(),
         candidates: vec![
@@ -89,6 +93,8 @@ fn names_are_escaped_and_numbers_shown() {
     );
     assert!(page.contains("1,234,567") && page.contains("12,345") && page.contains("gave &lt;up&gt;"));
     assert!(page.contains("-2.00 (-2.40 to -1.60)") && page.contains("5.25 %"));
+    assert!(page.contains("0.0123 \u{b1} 0.0057") && page.contains("0.625 of linfa_logistic"));
+    assert!(page.contains("rows of 2 of 5 folds"));
     let auc = report().propensities[0].test.auc.unwrap().value;
     assert!(page.contains(&format!("{auc:.3}")));
 }

@@ -7,7 +7,6 @@ use super::*;
 use crate::dataset::Column;
 use crate::demand::estimate::within_log_log;
 use crate::learner;
-use crate::metrics::auc;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::units::Timestamp;
 use rand::SeedableRng;
@@ -62,56 +61,82 @@ fn dataset(header: &[String], rows: &[Vec<String>], label: (&str, &str), drop: &
     set
 }
 
-/// Out-of-fold AUC over shuffled five folds, by learner name; the standard error is DeLong's.
-fn cross_validated(set: &Dataset, seed: u64) -> BTreeMap<&'static str, Estimate> {
-    let all = set.labelled("label").unwrap();
-    let mut order: Vec<usize> = (0..all.rows.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let pick = |rows: &mut dyn Iterator<Item = usize>| {
-        let (rows, outcomes) = rows.map(|at| (all.rows[at], all.outcomes[at])).unzip();
-        Labelled { rows, outcomes }
+/// The report over five shuffled folds. The peers' figures are those of other shuffles of the same rows, and of the best
+/// of several settings of each.
+fn report(
+    name: &str,
+    label: (&str, &str),
+    drop: &[&str],
+    learners: &[Box<dyn Learner>],
+) -> Option<PropensityReport> {
+    let (header, rows) = table(name, b',')?;
+    let set = dataset(&header, &rows, label, drop);
+    let mut fold_of_row: Vec<u32> = (0..set.n_rows()).map(|row| (row % 5) as u32).collect();
+    fold_of_row.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+    let validation = Validation::Folds { fold_of_row, n_folds: 5 };
+    let request = PropensityRequest {
+        name: "label",
+        label: None,
+        dataset: &set,
+        validation,
+        split: None,
+        seed: Seed(1),
     };
-    let mut found = BTreeMap::new();
-    for learner in learner::all() {
-        let (mut scores, mut outcomes) = (Vec::new(), Vec::new());
-        for fold in 0..5 {
-            let fit =
-                pick(&mut order.iter().enumerate().filter(|(at, _)| at % 5 != fold).map(|(_, &row)| row));
-            let out =
-                pick(&mut order.iter().enumerate().filter(|(at, _)| at % 5 == fold).map(|(_, &row)| row));
-            let sample = Sample::checked(set, fit, "fit", "label").unwrap();
-            let fitted = learner.fit(&sample.thinned(learner.max_rows(), Seed(1)), Seed(1)).unwrap();
-            let rows: Vec<&[f64]> = out.rows.iter().map(|&row| set.row(row)).collect();
-            scores.extend(fitted.margins(&rows).unwrap());
-            outcomes.extend(out.outcomes);
-        }
-        found.insert(learner.name(), auc(&scores, &outcomes).unwrap());
+    let report = train(&request, learners).unwrap().report;
+    for candidate in &report.candidates {
+        let test = candidate.test.as_ref().unwrap();
+        eprintln!(
+            "{name} {}{}: AUC {:.4}, log-loss {:.4}, behind the best {:.5} +- {:.5}, {}, {:?}",
+            candidate.learner,
+            if candidate.chosen { " *" } else { "" },
+            test.auc.unwrap().value,
+            test.log_loss.value,
+            candidate.behind_best.unwrap().value,
+            candidate.behind_best.unwrap().se,
+            candidate.calibration.unwrap(),
+            candidate.notes,
+        );
     }
-    found
+    Some(report)
 }
 
-/// Two AUCs of the same learner on the same rows under other folds differ by fold noise, well below the sampling
-/// error of the AUC itself: two of its standard errors are allowed.
-fn near(found: Estimate, published: f64) -> bool {
-    (found.value - published).abs() < 2.0 * found.se
+/// Not below the AUC, nor above the log-loss, that others publish by more than a standard error.
+fn reaches(quality: &Quality, auc: f64, log_loss: f64) -> bool {
+    let own = quality.auc.unwrap();
+    own.value > auc - own.se && quality.log_loss.value < log_loss + quality.log_loss.se
 }
 
-#[test]
-fn telco_churn_reaches_the_known_figures() {
-    let Some((header, rows)) = table("telco_churn.csv.gz", b',') else { return };
-    let set = dataset(&header, &rows, ("Churn", "Yes"), &["customerID"]);
-    let found = cross_validated(&set, 1);
-    assert!(near(found["linfa_logistic"], 0.845), "{found:?}");
-    assert!(near(found["smartcore_forest"], 0.845), "{found:?}");
+fn named<'a>(report: &'a PropensityReport, learner: &str) -> &'a Quality {
+    report.candidates.iter().find(|candidate| candidate.learner == learner).unwrap().test.as_ref().unwrap()
 }
 
 #[test]
-fn bank_marketing_reaches_the_known_figures() {
-    let Some((header, rows)) = table("bank_marketing_full.csv.gz", b',') else { return };
-    let set = dataset(&header, &rows, ("y", "yes"), &["duration"]);
-    let found = cross_validated(&set, 1);
-    assert!(near(found["linfa_logistic"], 0.7708), "{found:?}");
-    assert!(near(found["smartcore_forest"], 0.790), "{found:?}");
+fn telco_churn_reaches_the_best_of_others() {
+    let Some(report) = report("telco_churn.csv.gz", ("Churn", "Yes"), &["customerID"], &learner::all())
+    else {
+        return;
+    };
+    // The best others: logistic regression .8504 / .4099, CatBoost .8496, LightGBM .8482 / .4128.
+    assert!(reaches(&report.test, 0.8504, 0.4099), "{:?}", report.test);
+    assert!(reaches(named(&report, "linfa_logistic"), 0.8504, 0.4099));
+    assert!(reaches(named(&report, "hessboost_symmetric"), 0.8482, 0.4128));
+    assert!(reaches(named(&report, "hessboost_leaf_wise"), 0.8482, 0.4128));
+    assert!(reaches(named(&report, BLEND), 0.8504, 0.4099));
+    assert!(named(&report, "smartcore_forest").auc.unwrap().value > 0.845 - report.test.auc.unwrap().se);
+}
+
+#[test]
+#[ignore = "a minute: the bank table and the coupon table"]
+fn larger_tables_reach_the_best_of_others() {
+    if let Some(report) = report("bank_marketing_full.csv.gz", ("y", "yes"), &["duration"], &learner::all()) {
+        // CatBoost .8028 / .2827, LightGBM with native categories .8013 / .2823.
+        assert!(reaches(&report.test, 0.8028, 0.2823), "{:?}", report.test);
+        assert!(reaches(named(&report, "linfa_logistic"), 0.7708, f64::INFINITY));
+    }
+    if let Some(report) = report("vehicle_coupon.csv.gz", ("Y", "1"), &[], &learner::all()) {
+        // LightGBM .814; its log-loss is not published.
+        assert!(reaches(&report.test, 0.814, f64::INFINITY), "{:?}", report.test);
+    }
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! From rows to a sealed model that scores as its learner does; and what is refused, by name.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::dataset::Column;
 use crate::learner::linfa_logistic::LinfaLogistic;
 use crate::learner::smartcore_forest::SmartcoreForest;
-use crate::learner::{self, MIN_PER_CLASS};
-use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata};
+use crate::learner::{self, MIN_PER_CLASS, Sample};
+use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata};
 use nextbest_models::customer::CustomerId;
 use nextbest_models::propensity::{Calibration, ReasonSource};
 use nextbest_models::units::{DAY_MS, Timestamp};
@@ -59,8 +61,19 @@ fn split() -> Split {
 }
 
 fn request(dataset: &Dataset) -> PropensityRequest<'_> {
-    let parts = Parts::by_cutoff(dataset, "churn", &split()).unwrap();
-    PropensityRequest { name: "churn", label: None, dataset, parts, split: Some(split()), seed: Seed(7) }
+    let validation = Validation::InTime(Parts::by_cutoff(dataset, "churn", &split()).unwrap());
+    PropensityRequest { name: "churn", label: None, dataset, validation, split: Some(split()), seed: Seed(7) }
+}
+
+/// The request with rows in five folds, a customer's together.
+fn folded(dataset: &Dataset) -> PropensityRequest<'_> {
+    let fold_of_row = (0..dataset.n_rows()).map(|row| (row / 3 % 5) as u32).collect();
+    let validation = Validation::Folds { fold_of_row, n_folds: 5 };
+    PropensityRequest { validation, split: None, ..request(dataset) }
+}
+
+fn linear_or_forest() -> Vec<Box<dyn Learner>> {
+    vec![Box::new(LinfaLogistic::default()), Box::new(SmartcoreForest::default())]
 }
 
 fn sealed(parts: PropensityParts) -> Artifact {
@@ -165,7 +178,7 @@ fn a_straight_truth_is_learned_upright_and_explained() {
 #[test]
 fn a_bent_truth_takes_the_forest_with_linear_reasons() {
     let data = churn_like(12_000, true, 6);
-    let trained = train(&request(&data), &learner::all()).unwrap();
+    let trained = train(&request(&data), &linear_or_forest()).unwrap();
     assert_eq!(trained.parts.metadata.learner, "smartcore_forest");
     let losses: Vec<f64> =
         trained.report.candidates.iter().map(|c| c.choice_log_loss.unwrap().value).collect();
@@ -243,7 +256,9 @@ fn columns_without_content_are_refused_by_every_learner() {
     );
     let mut weighted = churn_like(600, false, 2);
     weighted.set_weights(vec![2.0; 600]).unwrap();
-    let Err(TrainError::Learn { source, .. }) = train(&request(&weighted), &learner::all()) else { panic!() };
+    let Err(TrainError::Learn { source, .. }) = train(&request(&weighted), &linear_or_forest()) else {
+        panic!()
+    };
     assert_eq!(source, LearnError::Weights("linfa_logistic"));
 }
 
@@ -263,4 +278,97 @@ fn one_learner_that_fails_does_not_stop_the_other() {
         reasons.contributions.is_empty(),
         "without a linear companion there are no reasons, not false ones"
     );
+}
+
+#[test]
+fn a_bent_truth_takes_added_trees() {
+    let data = churn_like(12_000, true, 6);
+    let trained = train(&request(&data), &learner::all()).unwrap();
+    let report = &trained.report;
+    let named = |name: &str| report.candidates.iter().find(|candidate| candidate.learner == name).unwrap();
+    let chosen = report.candidates.iter().find(|candidate| candidate.chosen).unwrap();
+    assert!(chosen.learner.starts_with("hessboost") || chosen.learner == BLEND, "{}", chosen.learner);
+    // The linear model cannot bend: what it lacks is no accident.
+    let behind = named("linfa_logistic").behind_best.unwrap();
+    assert!(behind.value > 4.0 * behind.se, "{behind:?}");
+    let artifact = sealed(trained.parts);
+    assert_eq!(artifact.check_golden().unwrap().n_rows, 64);
+}
+
+#[test]
+fn folds_report_rows_by_models_that_did_not_see_them() {
+    let data = churn_like(3_000, true, 12);
+    let trained = train(&folded(&data), &learner::all()).unwrap();
+    let report = &trained.report;
+    assert_eq!(report.validation, ValidationSummary::Folds { n_folds: 5, n_scored: 5 });
+    assert_eq!((report.test.n, trained.predictions.len()), (3_000, 3_000));
+    assert_eq!((report.counts["n_fit"], report.counts["n_test"]), (3_000, 3_000));
+    assert!(trained.predictions.iter().enumerate().all(|(at, told)| told.row == at));
+    let probabilities: Vec<f64> = trained.predictions.iter().map(|told| told.probability).collect();
+    let outcomes: Vec<bool> = trained.predictions.iter().map(|told| told.outcome).collect();
+    assert_eq!(crate::metrics::quality(&probabilities, &outcomes), report.test);
+    let artifact = sealed(trained.parts);
+    assert_eq!(artifact.check_golden().unwrap().n_rows, 64);
+}
+
+/// The probabilities of the rows of one fold when outcomes of that fold are turned round: nothing moves but what is chosen
+/// over all folds, so each candidate is asked alone.
+#[test]
+fn no_outcome_touches_its_own_out_of_fold_score() {
+    let data = churn_like(1_500, true, 13);
+    let mut turned = Dataset::new(columns(), vec!["churn".into()]).unwrap();
+    for row in 0..data.n_rows() {
+        let outcome = data.labelled("churn").unwrap().outcomes[row];
+        let label = if row / 3 % 5 == 2 { !outcome } else { outcome };
+        turned
+            .push(data.customers()[row].clone(), data.cutoffs()[row], data.row(row), &[Some(label)])
+            .unwrap();
+    }
+    for learner in 0..learner::all().len() {
+        let margins = |set: &Dataset| -> Vec<f64> {
+            let learners = vec![learner::all().swap_remove(learner)];
+            let request = folded(set);
+            let all = set.labelled("churn").unwrap();
+            let contest = Contest::hold(&request, all, &learners).unwrap();
+            contest.contenders[0].1.as_ref().unwrap().margins.clone()
+        };
+        let (before, after) = (margins(&data), margins(&turned));
+        let moved = (0..1_500).filter(|&row| before[row] != after[row]);
+        let (own, others): (Vec<usize>, Vec<usize>) = moved.partition(|row| row / 3 % 5 == 2);
+        assert!(own.is_empty(), "learner {learner}: {} rows of the fold moved", own.len());
+        assert!(others.len() > 1_000, "learner {learner}: the other folds learn from it");
+    }
+}
+
+#[test]
+fn folds_that_are_none_are_refused() {
+    let data = churn_like(600, false, 14);
+    let refused = |fold_of_row: Vec<u32>, n_folds| {
+        let validation = Validation::Folds { fold_of_row, n_folds };
+        match train(&PropensityRequest { validation, ..request(&data) }, &linear_or_forest()) {
+            Err(TrainError::Learn { source, .. }) => source,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(vec![0; 600], 1), LearnError::Folds { expected: 600, found: 600, n_folds: 1 });
+    assert_eq!(refused(vec![0; 599], 5), LearnError::Folds { expected: 600, found: 599, n_folds: 5 });
+    assert_eq!(refused(vec![7; 600], 5), LearnError::Folds { expected: 600, found: 0, n_folds: 5 });
+    // One fold holds every row: nothing is left to fit.
+    assert!(matches!(
+        refused(vec![3; 600], 5),
+        LearnError::OneClass { part: "all folds but one", n_rows: 0, .. }
+    ));
+}
+
+#[test]
+fn weights_are_refused_by_name_by_those_that_cannot() {
+    let mut data = churn_like(3_000, true, 15);
+    data.set_weights((0..3_000).map(|row| f64::from(row % 4)).collect()).unwrap();
+    let trained = train(&request(&data), &learner::all()).unwrap();
+    for candidate in &trained.report.candidates {
+        let refuses = ["linfa_logistic", "smartcore_forest"].contains(&candidate.learner);
+        assert_eq!(candidate.failure.is_some(), refuses, "{}: {:?}", candidate.learner, candidate.failure);
+    }
+    let artifact = sealed(trained.parts);
+    artifact.check_golden().unwrap();
 }
