@@ -10,8 +10,11 @@ use nextbest_models::propensity::linear::{ColumnSpec, Transform};
 
 use crate::dataset::{ColumnKind, Dataset};
 
-/// Quantities more skewed than this are taken by their signed logarithm in a linear model.
+/// Quantities more skewed than this are taken by their signed logarithm alone in a linear model.
 const SKEW_BOUND: f64 = 2.0;
+/// Quantities of at least this many distinct values are taken by their signed logarithm as well: a linear model then has
+/// a bend to offer.
+const MIN_DISTINCT: usize = 10;
 /// At most this many codes of a category get a column, the most frequent.
 const MAX_CODES: usize = 20;
 /// A code in fewer rows than this gets none.
@@ -20,7 +23,7 @@ const MIN_CODE_ROWS: usize = 10;
 /// The columns of one training set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoding {
-    /// For linear models: imputed, logged where skewed, mean 0 and spread 1.
+    /// For linear models: imputed, logged where skewed, as they are and logged elsewhere, mean 0 and spread 1.
     pub linear: Vec<ColumnSpec>,
     /// For trees: imputed only; order is all they read.
     pub trees: Vec<ColumnSpec>,
@@ -55,7 +58,10 @@ impl Encoding {
                 Transform::SignedLog { fill } => Transform::Value { fill },
                 other => other,
             };
-            self.trees.push(ColumnSpec { feature, transform: tree, mean: 0.0, inverse_scale: 1.0 });
+            let tree = ColumnSpec { feature, transform: tree, mean: 0.0, inverse_scale: 1.0 };
+            if self.trees.last() != Some(&tree) {
+                self.trees.push(tree);
+            }
             let n = values.len() as f64;
             let of = |value: &f64| raw.transformed(std::slice::from_ref(value));
             let mean = values.iter().map(of).sum::<f64>() / n;
@@ -95,7 +101,13 @@ fn numeric(values: &[f64]) -> Result<Vec<Transform>, &'static str> {
     if !constant {
         let fill = known[known.len() / 2];
         let skewed = skewness(&known).abs() > SKEW_BOUND;
-        transforms.push(if skewed { Transform::SignedLog { fill } } else { Transform::Value { fill } });
+        let n_distinct = 1 + known.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        if !skewed {
+            transforms.push(Transform::Value { fill });
+        }
+        if skewed || n_distinct >= MIN_DISTINCT {
+            transforms.push(Transform::SignedLog { fill });
+        }
     }
     if any_missing {
         transforms.push(Transform::Missing);
@@ -175,6 +187,16 @@ mod tests {
         let encoding = Encoding::fit(&set(vec![Column::numeric("x")], &rows), &(0..200).collect::<Vec<_>>());
         assert!(matches!(encoding.linear[0].transform, Transform::SignedLog { .. }));
         assert!(matches!(encoding.trees[0].transform, Transform::Value { .. }));
+    }
+
+    #[test]
+    fn other_quantities_are_offered_both_ways() {
+        let values: Vec<f64> = (0..30).map(f64::from).collect();
+        let rows: Vec<&[f64]> = values.iter().map(std::slice::from_ref).collect();
+        let encoding = Encoding::fit(&set(vec![Column::numeric("x")], &rows), &(0..30).collect::<Vec<_>>());
+        let kinds: Vec<_> = encoding.linear.iter().map(|column| column.transform).collect();
+        assert_eq!(kinds, [Transform::Value { fill: 15.0 }, Transform::SignedLog { fill: 15.0 }]);
+        assert_eq!(encoding.trees.len(), 1, "order is all that trees read");
     }
 
     #[test]

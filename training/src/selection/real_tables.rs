@@ -126,7 +126,7 @@ fn telco_churn_reaches_the_best_of_others() {
 }
 
 #[test]
-#[ignore = "a minute: the bank table and the coupon table"]
+#[ignore = "minutes: the bank table and the coupon table"]
 fn larger_tables_reach_the_best_of_others() {
     if let Some(report) = report("bank_marketing_full.csv.gz", ("y", "yes"), &["duration"], &learner::all()) {
         // CatBoost .8028 / .2827, LightGBM with native categories .8013 / .2823.

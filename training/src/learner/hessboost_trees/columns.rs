@@ -52,9 +52,10 @@ pub(super) struct Columns {
     pub(super) dropped: Vec<(String, &'static str)>,
 }
 
-/// The category code of `x`, unless it is missing: not a whole number >= 0.
+/// The category code of `x`, unless it is missing: not a whole number >= 0. Codes too large for 32 bits share the
+/// largest, which is never told apart.
 fn code(x: f64) -> Option<u32> {
-    (x >= 0.0 && x.fract() == 0.0 && x <= f64::from(u32::MAX)).then_some(x as u32)
+    (x >= 0.0 && x.fract() == 0.0).then_some(x as u32)
 }
 
 fn cell(row: &[f64], feature: usize) -> f64 {
@@ -126,7 +127,8 @@ impl Columns {
         if counts.len() == 1 && n_known == rows.len() {
             return "constant";
         }
-        let mut kept: Vec<(u32, usize)> = counts.into_iter().filter(|(_, n)| *n >= MIN_CODE_ROWS).collect();
+        let told_apart = |(code, n): &(u32, usize)| *n >= MIN_CODE_ROWS && *code != u32::MAX;
+        let mut kept: Vec<(u32, usize)> = counts.into_iter().filter(told_apart).collect();
         kept.sort_by_key(|&(code, n)| (std::cmp::Reverse(n), code));
         kept.truncate(MAX_CODES);
         let frequent: Vec<u32> = kept.iter().map(|(code, _)| *code).collect();
