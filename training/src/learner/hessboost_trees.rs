@@ -52,6 +52,8 @@ pub struct HessboostTrees {
     pub budget: usize,
     /// Monotone constraints by column name; quantities only.
     pub monotone: BTreeMap<String, Direction>,
+    /// From this many rows on, the trees grown beside the held-out part are kept as they are.
+    pub keep_from: usize,
     /// Most rows.
     pub max_rows: usize,
 }
@@ -60,7 +62,13 @@ impl HessboostTrees {
     /// Symmetric trees with the default settings.
     #[must_use]
     pub const fn symmetric() -> Self {
-        Self { growth: Growth::Symmetric, budget: 2, monotone: BTreeMap::new(), max_rows: 2_000_000 }
+        Self {
+            growth: Growth::Symmetric,
+            budget: 2,
+            monotone: BTreeMap::new(),
+            keep_from: 100_000,
+            max_rows: 2_000_000,
+        }
     }
 
     /// Leaf-wise trees with the default settings.
@@ -76,7 +84,7 @@ impl HessboostTrees {
         }
     }
 
-    fn failed(&self, message: impl ToString) -> LearnError {
+    fn failed(&self, message: &impl ToString) -> LearnError {
         LearnError::Library { learner: self.label(), message: message.to_string() }
     }
 
@@ -164,12 +172,12 @@ impl FittedTrees {
         let plain = model.tree_weights().all(|weight| weight == 1.0)
             && model.trees().iter().all(|tree| !tree.is_vector_leaf() && tree.linear_leaves().is_none());
         if !plain || values.len() != settled.n_rounds {
-            return Err(learner.failed("the model is not a plain sum of the trees that were asked for"));
+            return Err(learner.failed(&"the model is not a plain sum of the trees that were asked for"));
         }
         Ok(Self { learner: learner.label(), columns, model, settled, notes, values })
     }
 
-    fn failed(&self, message: impl ToString) -> LearnError {
+    fn failed(&self, message: &impl ToString) -> LearnError {
         LearnError::Library { learner: self.learner, message: message.to_string() }
     }
 }
@@ -184,9 +192,9 @@ impl Fitted for FittedTrees {
             let mut cells = Vec::with_capacity(batch.len() * self.columns.len());
             batch.iter().for_each(|row| self.columns.fill(row, &mut cells));
             let matrix = DMatrix::from_dense_vec(cells, batch.len(), self.columns.len());
-            let matrix = matrix.map_err(|error| self.failed(error))?;
+            let matrix = matrix.map_err(|error| self.failed(&error))?;
             let leaves = self.model.predict_leaf(&matrix, ..self.settled.n_rounds);
-            let leaves = leaves.map_err(|error| self.failed(error))?;
+            let leaves = leaves.map_err(|error| self.failed(&error))?;
             for row in leaves.as_slice().chunks(self.settled.n_rounds.max(1)) {
                 let value = |(leaf, values): (&u32, &Vec<f64>)| values[*leaf as usize];
                 margins.push(base + row.iter().zip(&self.values).map(value).sum::<f64>());
@@ -198,7 +206,7 @@ impl Fitted for FittedTrees {
     fn seal(&self) -> Result<SealedScorer, LearnError> {
         let trees = self.model.trees().iter().take(self.settled.n_rounds);
         let trees: Vec<_> = trees.map(|tree| seal::tree(tree, &self.columns)).collect();
-        SealedScorer::trees(f64::from(self.model.base_score()), &trees).map_err(|error| self.failed(error))
+        SealedScorer::trees(f64::from(self.model.base_score()), &trees).map_err(|error| self.failed(&error))
     }
 
     fn form(&self) -> ScorerForm {

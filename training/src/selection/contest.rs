@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use nextbest_models::units::Seed;
 use rayon::prelude::*;
 
 use super::blend::{Weights, cross_fitted};
@@ -165,7 +166,7 @@ fn in_time(
     learner: &dyn Learner,
     fit: &Sample<'_>,
     rows: &Sample<'_>,
-    seed: nextbest_models::units::Seed,
+    seed: Seed,
 ) -> Result<Entrant, LearnError> {
     let fitted = learner.fit(&fit.thinned(learner.max_rows(), seed), seed)?;
     let margins = fitted.margins(&rows.rows())?;
@@ -192,7 +193,7 @@ fn out_of_fold(
     request: &PropensityRequest<'_>,
 ) -> Result<Entrant, LearnError> {
     let scored: Vec<u32> = (0..n_scored).filter(|fold| folds.contains(fold)).collect();
-    let one = |fold: &u32| -> Result<(Vec<f64>, Option<Settled>, ScorerForm, Vec<String>), LearnError> {
+    let one = |fold: &u32| -> Result<Entrant, LearnError> {
         let (out, kept): (Vec<usize>, Vec<usize>) = (0..folds.len()).partition(|&at| folds[at] == *fold);
         let kept = sample.part(&kept);
         let n_rows = kept.n_rows();
@@ -202,19 +203,22 @@ fn out_of_fold(
         }
         let fitted = learner.fit(&kept.thinned(learner.max_rows(), request.seed), request.seed)?;
         let margins = fitted.margins(&sample.part(&out).rows())?;
-        Ok((margins, fitted.settled(), fitted.form(), fitted.notes()))
+        let kept = Kept::Settled(fitted.settled().into_iter().collect());
+        Ok(Entrant { kept, form: fitted.form(), notes: fitted.notes(), margins })
     };
     let fitted = at_most_two(sample, &scored, one);
     let (mut margins, mut settled, mut last) = (vec![0.0; folds.len()], Vec::new(), None);
     for (fold, fitted) in scored.iter().zip(fitted) {
-        let (found, one, form, notes) = fitted?;
+        let fitted = fitted?;
         let places = (0..folds.len()).filter(|&at| folds[at] == *fold);
-        places.zip(found).for_each(|(at, margin)| margins[at] = margin);
-        settled.extend(one);
-        last = Some((form, notes));
+        places.zip(&fitted.margins).for_each(|(at, margin)| margins[at] = *margin);
+        if let Kept::Settled(one) = &fitted.kept {
+            settled.extend(one);
+        }
+        last = Some(fitted);
     }
     let nothing = || LearnError::NoRows { part: "scored folds", label: request.name.to_owned() };
-    let (form, notes) = last.ok_or_else(nothing)?;
+    let last = last.ok_or_else(nothing)?;
     let margins = (0..folds.len()).filter(|&at| folds[at] < n_scored).map(|at| margins[at]).collect();
-    Ok(Entrant { kept: Kept::Settled(settled), form, notes, margins })
+    Ok(Entrant { kept: Kept::Settled(settled), margins, ..last })
 }

@@ -361,6 +361,30 @@ fn folds_that_are_none_are_refused() {
 }
 
 #[test]
+fn of_many_rows_two_folds_are_scored() {
+    let mut set = Dataset::new(vec![Column::numeric("x")], vec!["churn".into()]).unwrap();
+    for row in 0..MANY_ROWS {
+        let id = CustomerId::new(format!("c{row}")).unwrap();
+        set.push(id, cutoff(0), &[(row % 9) as f64], &[Some(row * 7919 % 11 < row % 9)]).unwrap();
+    }
+    let fold_of_row = (0..MANY_ROWS).map(|row| (row % 4) as u32).collect();
+    let validation = Validation::Folds { fold_of_row, n_folds: 4 };
+    let request = PropensityRequest {
+        name: "churn",
+        label: None,
+        dataset: &set,
+        validation,
+        split: None,
+        seed: Seed(7),
+    };
+    let learners: Vec<Box<dyn Learner>> = vec![Box::new(LinfaLogistic::default())];
+    let trained = train(&request, &learners).unwrap();
+    assert_eq!(trained.report.validation, ValidationSummary::Folds { n_folds: 4, n_scored: 2 });
+    assert_eq!((trained.report.counts["n_fit"], trained.report.test.n), (100_000, 50_000));
+    assert!(trained.predictions.iter().all(|told| told.row % 4 < 2));
+}
+
+#[test]
 fn weights_are_refused_by_name_by_those_that_cannot() {
     let mut data = churn_like(3_000, true, 15);
     data.set_weights((0..3_000).map(|row| f64::from(row % 4)).collect()).unwrap();

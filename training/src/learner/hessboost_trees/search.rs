@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use hessboost::data::{BinnedMatrix, DMatrix};
+use hessboost::error::HessboostError;
 use hessboost::model::BoostedModel;
 use hessboost::training::{TrainResult, Trainer};
 use nextbest_models::units::{Probability, Seed};
@@ -21,8 +22,6 @@ use crate::metrics;
 
 /// Below this many rows every inner part is held out once.
 const EVERY_PART_BELOW: usize = 20_000;
-/// From this many rows on, trees grown beside the held-out part are kept.
-const KEEP_FROM: usize = 100_000;
 /// Inner parts.
 const N_PARTS: u32 = 4;
 /// Inner parts where one is held out and the rest is kept.
@@ -57,11 +56,11 @@ pub(super) fn fit(
     seed: Seed,
 ) -> Result<FittedTrees, LearnError> {
     let n = sample.n_rows();
-    let keep = n >= KEEP_FROM;
+    let keep = n >= learner.keep_from;
     // Many rows: a second configuration would cost as much as the first and gain little.
     let tried = candidates(n, if keep { 1 } else { learner.budget });
     let parts = sample.parts_by_customer(if keep { N_PARTS_KEPT } else { N_PARTS }, seed);
-    let n_held_out = if n < EVERY_PART_BELOW { N_PARTS } else { 1 };
+    let n_held_out = if keep || n >= EVERY_PART_BELOW { 1 } else { N_PARTS };
     let mut held = Vec::new();
     for part in 0..n_held_out {
         held.extend(hold_out(learner, sample, &parts, part, tried.clone(), seed)?);
@@ -94,9 +93,9 @@ pub(super) fn grow(
     let rows = prepare(learner, sample, seed)?;
     let configuration = configuration::all(learner.growth)[settled.configuration];
     let constraints = learner.constraints(sample, &rows.columns)?;
-    let parameters = configuration.parameters(constraints, seed).map_err(|error| learner.failed(error))?;
+    let parameters = configuration.parameters(constraints, seed).map_err(|error| learner.failed(&error))?;
     let trainer = Trainer::new(&parameters, &rows.binned, settled.n_rounds);
-    let TrainResult { model, .. } = trainer.train().map_err(|error| learner.failed(error))?;
+    let TrainResult { model, .. } = trainer.train().map_err(|error| learner.failed(&error))?;
     let notes = notes(&rows.columns, &configuration, settled);
     FittedTrees::new(learner, rows.columns, model, settled, notes)
 }
@@ -125,12 +124,12 @@ fn prepare(learner: &HessboostTrees, sample: &Sample<'_>, seed: Seed) -> Result<
         return Err(LearnError::NoColumns(dropped.join("; ")));
     }
     let cells = columns.training_cells(sample, seed);
-    let matrix = labelled(cells, &columns, sample).map_err(|error| learner.failed(error))?;
-    let binned = BinnedMatrix::new(&matrix, MAX_BINS).map_err(|error| learner.failed(error))?;
+    let matrix = labelled(cells, &columns, sample).map_err(|error| learner.failed(&error))?;
+    let binned = BinnedMatrix::new(&matrix, MAX_BINS).map_err(|error| learner.failed(&error))?;
     Ok(Rows { columns, binned })
 }
 
-fn labelled(cells: Vec<f32>, columns: &Columns, sample: &Sample<'_>) -> hessboost::error::Result<DMatrix> {
+fn labelled(cells: Vec<f32>, columns: &Columns, sample: &Sample<'_>) -> Result<DMatrix, HessboostError> {
     let labels: Vec<f32> = sample.outcomes().iter().map(|&outcome| f32::from(u8::from(outcome))).collect();
     let matrix = DMatrix::from_dense_vec(cells, sample.n_rows(), columns.len())?
         .with_labels(&labels)?
@@ -162,7 +161,7 @@ fn hold_out(
     let rows = prepare(learner, &kept, seed)?;
     let mut cells = Vec::with_capacity(out.n_rows() * rows.columns.len());
     out.rows().iter().for_each(|row| rows.columns.fill(row, &mut cells));
-    let failed = |error| learner.failed(error);
+    let failed = |error: HessboostError| learner.failed(&error);
     let valid = labelled(cells, &rows.columns, &out).map_err(failed)?;
     let constraints = learner.constraints(sample, &rows.columns)?;
     let mut grown = Vec::with_capacity(tried.len());

@@ -255,6 +255,23 @@ fn a_weight_counts_as_rows_do() {
 }
 
 #[test]
+fn trees_grown_beside_many_rows_are_kept() {
+    let set = table(3_000, 9);
+    for learner in learners() {
+        let kept = HessboostTrees { keep_from: 3_000, ..learner.clone() };
+        let fitted = search::fit(&kept, &sample(&set), Seed(1)).unwrap();
+        assert!(fitted.model.num_trees() > fitted.settled.n_rounds, "early stopping saw some trees too many");
+        let again = search::grow(&kept, &sample(&set), fitted.settled, Seed(1)).unwrap();
+        let rows = sample(&set).rows();
+        assert_ne!(
+            fitted.margins(&rows).unwrap(),
+            again.margins(&rows).unwrap(),
+            "a tenth of the rows was held out"
+        );
+    }
+}
+
+#[test]
 fn seed_decides_and_threads_do_not() {
     let set = table(1_500, 8);
     let margins = |learner: &HessboostTrees, seed: u64, n_threads: usize| -> Vec<f64> {
