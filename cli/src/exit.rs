@@ -51,6 +51,12 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// Tells a person something on standard error, where standard output carries data.
+#[expect(clippy::print_stderr, reason = "standard output carries data")]
+pub fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
 /// See [`say`]. A reader that has seen enough (`| head`) ends the process in peace; any other fault of standard
 /// output ends it with 1, since the answer would be lost.
 #[expect(clippy::print_stderr, reason = "standard output is what failed")]

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use indicatif::{ProgressBar, ProgressStyle};
 use nextbest_models::project::Settings;
 use nextbest_training::event_log::N_BUCKETS;
 use nextbest_training::event_log::manifest::Contents;
@@ -19,7 +18,7 @@ use nextbest_training::import::report::ImportReport;
 use nextbest_training::import::{ImportError, Options, Progress, Rules, import};
 
 use crate::exit::{Failure, Outcome, say};
-use crate::progress::stopwatch;
+use crate::progress::{spinner, stopwatch};
 
 /// Import files into the event log, which is built anew from exactly these files
 ///
@@ -100,10 +99,7 @@ pub fn with_bar(
     log_dir: &Path,
     options: &Options,
 ) -> Result<ImportReport, ImportError> {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-        bar.set_style(style);
-    }
+    let bar = spinner();
     let report = import(rules, files, log_dir, options, &|progress| {
         match progress {
             Progress::Rows(n) => bar.set_message(format!("reading: {n} rows")),
@@ -237,7 +233,7 @@ fn contents(log: &Contents) -> String {
 }
 
 /// 541909 as 541,909.
-fn grouped(n: u64) -> String {
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

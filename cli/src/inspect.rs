@@ -48,7 +48,9 @@ fn told(inspection: &Inspection<'_>) -> Table {
     row("name", metadata.name.clone());
     row("sha256", inspection.sha256.to_owned());
     row("size", format!("{} bytes", inspection.n_bytes));
-    row("trained through", metadata.trained_through.to_string());
+    let undated = metadata.table.as_ref().is_some_and(|table| table.time_column.is_none());
+    let unknown = "unknown: the table has no time column".to_owned();
+    row("trained through", if undated { unknown } else { metadata.trained_through.to_string() });
     row("code version", metadata.code_version.clone());
     row("seed", metadata.seed.0.to_string());
     row("feature schema", metadata.schema_fingerprint.clone());

@@ -11,6 +11,9 @@ mod progress;
 mod simulate;
 mod import;
 mod train;
+mod output;
+mod fit;
+mod score;
 mod inspect;
 mod verify;
 mod store;
@@ -50,6 +53,10 @@ enum Command {
     Import(import::Args),
     /// Train on the event log: one sealed artifact and its report.
     Train(train::Args),
+    /// Fit a model on any CSV(.gz) or Parquet table: one sealed artifact.
+    Fit(fit::Args),
+    /// Score any table by an artifact of `fit`.
+    Score(score::Args),
     /// What an artifact says of itself.
     Inspect(inspect::Args),
     /// Check an artifact: every byte, every structure, every golden row.
@@ -68,6 +75,8 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Fit(args) => fit::run(&args),
+        Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Load(args) => load::run(&args),

@@ -11,6 +11,15 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
     bar
 }
 
+/// A message that changes over work of unknown length; it draws nothing when standard error is no terminal.
+pub fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// Begins to measure how long a command takes, for a person to read.
 #[expect(clippy::disallowed_methods, reason = "the one clock of what is told to a person")]
 pub fn stopwatch() -> std::time::Instant {

@@ -7,6 +7,7 @@ use nextbest_models::pricing::DemandLevel;
 use nextbest_models::units::Timestamp;
 use nextbest_training::event_log::EventLog;
 use nextbest_training::seal::{self, Sealed};
+use nextbest_training::selection::PropensityReport;
 use nextbest_training::train::{self, TrainError, TrainingReport};
 use serde::Serialize;
 
@@ -67,37 +68,7 @@ pub fn train(folder: &Folder, log: &EventLog, as_of: Option<Timestamp>) -> Resul
 impl Trained {
     /// Every candidate with its quality out of time.
     pub fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(NOTHING);
-        table.set_header([
-            "",
-            "model",
-            "learner",
-            "AUC",
-            "log-loss",
-            "calibration error",
-            "base rate",
-            "test rows",
-        ]);
-        for model in &self.report.propensities {
-            for candidate in &model.candidates {
-                let name = (candidate.chosen, model.name.as_str(), candidate.learner);
-                let mark = if name.0 { "*" } else { "" };
-                let mut row = vec![mark.to_owned(), name.1.to_owned(), name.2.to_owned()];
-                match &candidate.test {
-                    Some(quality) => row.extend([
-                        quality.auc.map_or("-".to_owned(), |auc| format!("{:.4}", auc.value)),
-                        format!("{:.4}", quality.log_loss.value),
-                        format!("{:.4}", quality.calibration_error),
-                        format!("{:.4}", quality.base_rate),
-                        quality.n.to_string(),
-                    ]),
-                    None => row.push(candidate.failure.clone().unwrap_or_default()),
-                }
-                table.add_row(row);
-            }
-        }
-        table
+        candidates(&self.report.propensities)
     }
 
     /// What was made, for people.
@@ -137,4 +108,38 @@ impl Trained {
         let list = rules.sku(&best.name).map(|rules| rules.list_price_minor);
         Ok(Product { sku: best.name.clone(), list_price_minor: list.unwrap_or(best.reference_price_minor) })
     }
+}
+
+/// Every candidate of `models` with its quality on rows it was not fitted on; the chosen ones starred.
+pub fn candidates(models: &[PropensityReport]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header([
+        "",
+        "model",
+        "learner",
+        "AUC",
+        "log-loss",
+        "calibration error",
+        "base rate",
+        "test rows",
+    ]);
+    for model in models {
+        for candidate in &model.candidates {
+            let mark = if candidate.chosen { "*" } else { "" };
+            let mut row = vec![mark.to_owned(), model.name.clone(), candidate.learner.to_owned()];
+            match &candidate.test {
+                Some(quality) => row.extend([
+                    quality.auc.map_or("-".to_owned(), |auc| format!("{:.4}", auc.value)),
+                    format!("{:.4}", quality.log_loss.value),
+                    format!("{:.4}", quality.calibration_error),
+                    format!("{:.4}", quality.base_rate),
+                    quality.n.to_string(),
+                ]),
+                None => row.push(candidate.failure.clone().unwrap_or_default()),
+            }
+            table.add_row(row);
+        }
+    }
+    table
 }

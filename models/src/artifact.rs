@@ -87,6 +87,11 @@ pub enum ArtifactError {
         /// The artifact's.
         found: String,
     },
+    /// Fitted on a table, asked for a project's features.
+    #[error(
+        "the artifact was fitted on a table (nextbest fit), not on a project's features; nextbest score applies it"
+    )]
+    OfTable,
     /// A model whose parts are missing or wrong.
     #[error("model {model:?}: {message}")]
     Model {
@@ -116,6 +121,9 @@ impl Artifact {
         if let Some(expected) = expected_schema
             && expected != metadata.schema_fingerprint
         {
+            if metadata.table.is_some() {
+                return Err(ArtifactError::OfTable);
+            }
             let found = metadata.schema_fingerprint.clone();
             return Err(ArtifactError::Schema { expected: expected.to_owned(), found });
         }
@@ -273,7 +281,15 @@ fn read_metadata(bytes: &Bytes, sections: &[layout::Section]) -> Result<Metadata
     let first = sections.first().filter(|section| section.kind == SectionKind::Metadata as u32);
     let json = first.and_then(|section| bytes.get(section.range.clone()));
     let json = json.ok_or_else(|| ArtifactError::Metadata("section 0 is none".to_owned()))?;
-    serde_json::from_slice(json).map_err(|error| ArtifactError::Metadata(error.to_string()))
+    let metadata: Metadata =
+        serde_json::from_slice(json).map_err(|error| ArtifactError::Metadata(error.to_string()))?;
+    if let Some(table) = &metadata.table
+        && (table.feature_names() != metadata.feature_names
+            || table.fingerprint() != metadata.schema_fingerprint)
+    {
+        return Err(ArtifactError::Metadata("the table's columns are not the models' features".to_owned()));
+    }
+    Ok(metadata)
 }
 
 /// Why a section does not open, as it will be told.

@@ -17,4 +17,5 @@ pub mod action;
 pub mod policy;
 pub mod decision;
 pub mod project;
+pub mod table;
 pub mod artifact;

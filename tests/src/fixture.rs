@@ -57,6 +57,7 @@ pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
         code_version: "0.1.0".to_owned(),
         seed: Seed(7),
         sources: BTreeMap::new(),
+        table: None,
         models: Vec::new(),
     };
     let mut builder = ArtifactBuilder::new(metadata);

@@ -157,6 +157,35 @@ impl Dataset {
         Ok(())
     }
 
+    /// Makes room for `n_rows` more rows, so that a known number of them is not copied while they come in.
+    pub fn reserve(&mut self, n_rows: usize) {
+        self.values.reserve_exact(n_rows.saturating_mul(self.columns.len()));
+        self.labels.iter_mut().for_each(|label| label.reserve_exact(n_rows));
+        self.cutoffs.reserve_exact(n_rows);
+        self.customers.reserve_exact(n_rows);
+    }
+
+    /// Keeps the columns for which `keep` is true, one per column, in place.
+    pub fn keep_columns(&mut self, keep: &[bool]) -> Result<(), DatasetError> {
+        let width = self.columns.len();
+        if keep.len() != width {
+            return Err(DatasetError::Width { row: 0, found: keep.len(), expected: width });
+        }
+        let kept: Vec<usize> = (0..width).filter(|&column| keep[column]).collect();
+        if kept.is_empty() {
+            return Err(DatasetError::NoColumns);
+        }
+        // A kept number only ever moves forward, to a place already read.
+        for row in 0..self.n_rows() {
+            for (to, &from) in kept.iter().enumerate() {
+                self.values[row * kept.len() + to] = self.values[row * width + from];
+            }
+        }
+        self.values.truncate(self.n_rows() * kept.len());
+        self.columns = kept.iter().map(|&column| self.columns[column].clone()).collect();
+        Ok(())
+    }
+
     /// Appends the rows of `other`, which has the same columns and labels: how buckets computed apart come together.
     pub fn append(&mut self, other: Self) -> Result<(), DatasetError> {
         if self.columns != other.columns || self.label_names != other.label_names {
@@ -288,6 +317,19 @@ mod tests {
         assert_eq!((churn.rows, churn.outcomes), (vec![1, 2], vec![true, false]));
         assert!(matches!(set.labelled("chrun"), Err(DatasetError::UnknownLabel(..))));
         assert_eq!(set.row(2), [3.0, 0.0]);
+    }
+
+    #[test]
+    fn columns_are_dropped_in_place() {
+        let mut set = empty();
+        set.reserve(2);
+        push(&mut set, &[1.0, 2.0], &[None]).unwrap();
+        push(&mut set, &[3.0, 4.0], &[Some(true)]).unwrap();
+        assert_eq!(set.keep_columns(&[false, false]), Err(DatasetError::NoColumns));
+        assert!(matches!(set.keep_columns(&[true]), Err(DatasetError::Width { found: 1, .. })));
+        set.keep_columns(&[false, true]).unwrap();
+        assert_eq!((set.row(0), set.row(1), set.row(2)), ([2.0].as_slice(), [4.0].as_slice(), [].as_slice()));
+        assert_eq!(set.columns(), [Column::code("b")]);
     }
 
     #[test]

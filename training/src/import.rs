@@ -15,7 +15,7 @@ pub mod mapping;
 pub mod read;
 mod record;
 pub mod report;
-mod rows;
+pub(crate) mod rows;
 mod select;
 mod spill;
 pub mod times;

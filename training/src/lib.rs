@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod selection;
 pub mod demand;
 pub mod train;
+pub mod table;
 pub mod report;
 pub mod seal;
 pub mod event_log;

@@ -14,7 +14,10 @@ use crate::selection::{Candidate, PropensityReport, ValidationSummary};
 use crate::train::TrainingReport;
 use plot::Plot;
 
+mod fit;
 mod plot;
+
+pub use fit::fit_html;
 
 /// SKUs drawn, those that sell most.
 const N_DRAWN: usize = 40;
@@ -32,11 +35,16 @@ pub fn html(report: &TrainingReport) -> String {
     if !report.notes.is_empty() {
         body.push_str(&format!("<h2>Notes</h2>{}", list(&report.notes)));
     }
+    page(&report.name, &body)
+}
+
+/// A whole page of `body`, titled by `name`.
+fn page(name: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
          <meta name=color-scheme content=\"light dark\"><title>{} \u{2013} training report</title>\n<style>\n{}</style></head>\
          <body>{body}</body></html>\n",
-        escape(&report.name),
+        escape(name),
         include_str!("report/page.css")
     )
 }

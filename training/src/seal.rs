@@ -58,15 +58,51 @@ pub fn write(dir: &Path, trained: &Trained) -> Result<Sealed, SealError> {
     Ok(sealed)
 }
 
-/// Writes beside, flushes to disk, renames.
-fn place(path: &Path, bytes: &[u8]) -> Result<(), SealError> {
-    let io = |source| SealError::Io { path: path.to_owned(), source };
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
-    file.write_all(bytes).and_then(|()| readable(file.as_file())).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+/// Writes `bytes` to `path` whole or not at all.
+pub fn place(path: &Path, bytes: &[u8]) -> Result<(), SealError> {
+    let mut file = Placing::new(path)?;
+    file.write_all(bytes).map_err(|source| SealError::Io { path: path.to_owned(), source })?;
+    file.finish()
+}
+
+/// A file under way: written beside its place, and there only once [`Self::finish`] was called.
+#[derive(Debug)]
+pub struct Placing {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl Placing {
+    /// Begins a file that will stand at `path`, whose folder is there.
+    pub fn new(path: &Path) -> Result<Self, SealError> {
+        let file = tempfile::NamedTempFile::new_in(folder_of(path));
+        let file = file.map_err(|source| SealError::Io { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Flushes to disk and renames.
+    pub fn finish(self) -> Result<(), SealError> {
+        let Self { path, file } = self;
+        let io = |source| SealError::Io { path: path.clone(), source };
+        readable(file.as_file()).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+        file.persist(&path).map_err(|error| io(error.error))?;
+        File::open(folder_of(&path)).and_then(|dir| dir.sync_all()).map_err(io)
+    }
+}
+
+impl io::Write for Placing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The folder a file stands in; that of a bare name is the one we are in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Temporary files are the owner's alone; what is packaged for Lambda is read by another user.

@@ -217,6 +217,7 @@ fn metadata(project: &Project, log: &EventLog, as_of: Timestamp) -> Metadata {
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: project.settings.training.seed,
         sources,
+        table: None,
         models: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::project::LabelRule;
+use crate::table::TableSchema;
 use crate::units::{Seed, Timestamp};
 
 /// What kind of model a part of the artifact is.
@@ -65,6 +66,9 @@ pub struct Metadata {
     /// SHA-256 in hex of what it was made from, by name: project files, the event log.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
+    /// How the rows of a table are read, where the models were fitted on one and not on a project's features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableSchema>,
     /// The models.
     pub models: Vec<ModelMetadata>,
 }

@@ -122,6 +122,7 @@ fn builder() -> ArtifactBuilder {
         code_version: "test".into(),
         seed: Seed(7),
         sources: BTreeMap::new(),
+        table: None,
         models: vec![],
     });
     let golden = |pick: fn((f64, f64)) -> f64| ROWS.map(|row| (row.to_vec(), pick(by_hand(row)))).to_vec();

@@ -4,6 +4,7 @@
 //! unreadable (a broken gzip stream, broken Parquet, an endless line) is an error of the file; what is wrong with
 //! one row is left to those who map rows.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -164,10 +165,11 @@ impl SourceFile {
         };
         let refuse = |reason| FileError::Header { path: path.clone(), reason };
         let mut names: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
         for name in &header {
             let name =
                 std::str::from_utf8(name).map_err(|_| refuse("the header is not UTF-8".to_owned()))?.trim();
-            if !name.is_empty() && names.iter().any(|known| known == name) {
+            if !name.is_empty() && !seen.insert(name.to_owned()) {
                 return Err(refuse(format!("two columns are named {name:?}")));
             }
             names.push(name.to_owned());
@@ -292,6 +294,14 @@ fn broken(path: &Path, row: u64, error: csv::Error) -> FileError {
         other => io::Error::other(format!("{other:?}")),
     };
     FileError::Broken { path: path.to_owned(), row, source }
+}
+
+/// The first line of a text file, unpacked where it is gzip, without its end; at most 16 times [`MAX_LINE_BYTES`].
+pub(crate) fn first_line(path: &Path) -> Result<Vec<u8>, FileError> {
+    let mut line = Vec::new();
+    let read = open_text(path)?.take(16 * MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
+    read.map_err(|source| FileError::Broken { path: path.to_owned(), row: 0, source })?;
+    Ok(line)
 }
 
 /// The bytes of a text file, unpacked where they are gzip.

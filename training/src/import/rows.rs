@@ -214,18 +214,7 @@ struct TextsAt<'a> {
 
 impl<'a> Texts<'a> {
     fn of(batch: &RecordBatch, names: &'a [String]) -> Result<Self, ColumnsError> {
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let text = |(name, array): (String, arrow::array::ArrayRef)| {
-            let cast = cast_with_options(&array, &DataType::Utf8, &options);
-            let cast = cast.map_err(|source| ColumnsError::WrongType {
-                column: name,
-                found: array.data_type().clone(),
-                expected: DataType::Utf8,
-                source,
-            })?;
-            Ok(cast.as_string::<i32>().clone())
-        };
-        let arrays = leaves(batch).into_iter().map(text).collect::<Result<_, ColumnsError>>()?;
+        let arrays = texts(batch)?;
         let mut order: Vec<usize> = (0..names.len()).collect();
         order.sort_by_key(|&column| &names[column]);
         Ok(Self { names, arrays, order })
@@ -246,6 +235,22 @@ impl Cells for TextsAt<'_> {
             add(&self.texts.names[column], self.texts.at(column, self.row));
         }
     }
+}
+
+/// The cells of every column of [`leaf_names`] as texts.
+pub(crate) fn texts(batch: &RecordBatch) -> Result<Vec<StringArray>, ColumnsError> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let text = |(name, array): (String, arrow::array::ArrayRef)| {
+        let cast = cast_with_options(&array, &DataType::Utf8, &options);
+        let cast = cast.map_err(|source| ColumnsError::WrongType {
+            column: name,
+            found: array.data_type().clone(),
+            expected: DataType::Utf8,
+            source,
+        })?;
+        Ok(cast.as_string::<i32>().clone())
+    };
+    leaves(batch).into_iter().map(text).collect()
 }
 
 /// The columns that are no struct, nested ones by dotted names; a null struct's members are null.

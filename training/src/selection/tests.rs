@@ -85,6 +85,7 @@ fn sealed(parts: PropensityParts) -> Artifact {
         code_version: "test".into(),
         seed: Seed(7),
         sources: BTreeMap::new(),
+        table: None,
         models: vec![],
     });
     builder.propensity(parts);

@@ -1,0 +1,33 @@
+//! Any table is enough: a CSV(.gz) or Parquet file in, a sealed model out; and scores of another such file.
+//!
+//! [`fit`] reads the file twice: once to infer what its columns are, once to fill numbers in, so that it is never held
+//! as texts. What would mislead a learner is left out and named, what cannot be used is refused with its place.
+//! [`score`] reads a file by the schema inside the artifact, row by row. No learner is called but through
+//! [`crate::selection::train`].
+
+mod distinct;
+mod error;
+mod fill;
+mod fit;
+mod folds;
+mod guard;
+mod infer;
+mod options;
+mod profile;
+mod read;
+mod report;
+mod score;
+
+pub use error::TableError;
+pub use fit::{Fit, Progress, fit};
+pub use folds::{N_FOLDS, PartCount, SplitReport};
+pub use guard::{Duplicates, FixedOutcome, LEAK_AUC, SuspectedLeak};
+pub use options::FitOptions;
+pub use report::{ColumnReport, FitReport};
+pub use score::{ScoreOptions, ScoreReport, score};
+
+/// Different keys that are counted exactly; beyond, their number is estimated.
+const MAX_EXACT_KEYS: usize = 1 << 22;
+
+#[cfg(test)]
+mod tests;
