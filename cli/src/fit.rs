@@ -115,7 +115,8 @@ pub fn run(args: &Args) -> Outcome {
 
 /// How a command ends that met `error`.
 pub fn failure(error: TableError) -> Failure {
-    if error.is_wrong_call() { Failure::call(error) } else { error.into() }
+    // The message names its cause already.
+    if error.is_wrong_call() { Failure::call(error) } else { Failure::Work(anyhow::anyhow!("{error}")) }
 }
 
 fn label(text: &str) -> Result<LabelValue, String> {

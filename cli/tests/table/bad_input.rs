@@ -26,7 +26,7 @@ fn refused(csv: &str, more: &[&str], code: i32, message: &str) {
 fn a_cell_that_is_no_finite_number_is_told_with_its_place() {
     let with = |cell: &str| {
         let cell = cell.to_owned();
-        balanced("x,left", 400, move |row| if row == 99 { cell.clone() } else { format!("{row}.5") })
+        balanced("x,left", 1_000, move |row| if row == 99 { cell.clone() } else { format!("{row}.5") })
     };
     refused(&with("inf"), &[], 1, "t.csv:101:x: \"inf\" is infinite; a number is finite, or missing");
     refused(&with("1e999"), &[], 1, "t.csv:101:x: \"1e999\" is infinite");
@@ -35,7 +35,7 @@ fn a_cell_that_is_no_finite_number_is_told_with_its_place() {
         &unreadable,
         &[],
         1,
-        "t.csv:101:x: \"12 EUR\" is no number, 99.8 % of the column's known cells are",
+        "t.csv:101:x: \"12 EUR\" is no number, 99.9 % of the column's known cells are",
     );
     let place = Place::with("t.csv", unreadable);
     assert_eq!(column(&place.fitted(&["--missing", "12 EUR"]), "x")["missing"]["12 EUR"], 1);
@@ -71,7 +71,7 @@ fn a_label_that_teaches_nothing_is_refused() {
 
 #[test]
 fn columns_that_say_nothing_are_left_out_and_named() {
-    let csv = balanced("empty,same,x,left", 400, |row| format!(",7,{}", row % 17));
+    let csv = balanced("empty,same,x,left", 1_000, |row| format!(",7,{}", row % 17));
     let report = Place::with("t.csv", csv).fitted(&[]);
     assert_eq!(column(&report, "empty")["left_out"], "empty");
     assert_eq!(column(&report, "same")["left_out"], "constant");
@@ -146,7 +146,7 @@ fn rows_that_cannot_be_split_are_refused() {
 
 #[test]
 fn a_file_that_is_no_whole_table_is_told_with_its_place() {
-    let good = balanced("x,z,left", 400, |row| format!("{row}.5,{}", row % 3));
+    let good = balanced("x,z,left", 1_000, |row| format!("{row}.5,{}", row % 3));
     refused(&good.replace("x,z,", "x,x,"), &[], 1, "t.csv:1: two columns are named \"x\"");
     refused(&good.replace("7.5,1,", "7.5,"), &[], 1, "t.csv:9: 2 cells under a header of 3");
     let packed = gzip(good.as_bytes());
@@ -217,19 +217,19 @@ fn a_column_that_knows_the_outcome_is_left_out_unless_kept() {
 
 #[test]
 fn repeated_keys_and_rows_are_kept_and_counted() {
-    let csv = customers(600, 3).csv;
+    let csv = customers(900, 3).csv;
     let (header, body) = csv.split_once('\n').unwrap();
     let place = Place::with("t.csv", format!("{header}\n{body}{body}"));
     let report = place.fitted(&["--key", "id"]);
-    assert_eq!((&report["n_rows"], &report["n_repeated_keys"]), (&1200.into(), &600.into()));
+    assert_eq!((&report["n_rows"], &report["n_repeated_keys"]), (&1800.into(), &900.into()));
     assert_eq!(
         (&report["duplicates"]["n_rows"], &report["duplicates"]["n_across"]),
-        (&600.into(), &0.into())
+        (&900.into(), &0.into())
     );
-    // Without a key the twins fall into any fold: the same with probability 1/5, 480 +- 4 x 10 of 600 apart.
+    // Without a key the twins fall into any fold: the same with probability 1/5, 720 +- 4 x 12 of 900 apart.
     let report = place.fitted(&["--drop", "id"]);
     let across = report["duplicates"]["n_across"].as_f64().unwrap();
-    assert!((across - 480.0).abs() < 40.0, "{across}");
+    assert!((across - 720.0).abs() < 48.0, "{across}");
     let gone = csv.replacen("C00002", "", 1);
     refused(&gone, &["--key", "id"], 1, "t.csv:3:id: the key is missing");
 }
@@ -251,7 +251,7 @@ fn ten_thousand_categories_share_a_code_beyond_the_cap() {
 fn ten_thousand_columns_are_read() {
     let names: Vec<String> = (0..10_000).map(|column| format!("c{column}")).collect();
     let header = format!("{},left", names.join(","));
-    let csv = balanced(&header, 300, |row| {
+    let csv = balanced(&header, 600, |row| {
         // All but a few are constant.
         let cell = |column: usize| {
             if column % 1_000 == 0 { (row * 7 % (11 + column / 1_000)).to_string() } else { "1".into() }

@@ -4,7 +4,7 @@ use super::made::{Place, customers};
 
 #[test]
 fn a_page_stands_alone_and_escapes_names() {
-    let csv = customers(800, 11).csv.replacen("spend", "<b>spend", 1);
+    let csv = customers(1_600, 11).csv.replacen("spend", "<b>spend", 1);
     let place = Place::with("t.csv", csv);
     let (out, _) = place.fit(&["--key", "id", "--report", "r.html", "--json", "r.json"], 0);
     assert!(
@@ -26,7 +26,7 @@ fn a_page_stands_alone_and_escapes_names() {
 #[test]
 fn every_command_of_the_documentation_runs() {
     let text = include_str!("../../../docs/tables.md");
-    let place = Place::with("customers.csv", customers(1_500, 12).csv.replace("left", "churned"));
+    let place = Place::with("customers.csv", customers(2_500, 12).csv.replace("left", "churned"));
     let mut n_run = 0;
     for line in text.lines().filter(|line| line.starts_with("nextbest ")) {
         let command = line.split('#').next().unwrap();

@@ -215,7 +215,7 @@ fn profiled(
 /// The form of the time column; none where it holds numbers.
 fn time_form(names: &[String], roles: &Roles, profiles: &[Profile]) -> Result<Option<TimeForm>, TableError> {
     let Some(column) = roles.time else { return Ok(None) };
-    match infer(&names[column], &profiles[column], super::infer::Wish { keep: true, category: false }) {
+    match infer(&names[column], &profiles[column], super::infer::Wish::default()) {
         Finding::Feature(CellKind::Time(form)) => Ok(Some(form)),
         Finding::LeftOut(LeftOut::AmbiguousDate, why) => {
             Err(TableError::NoTime { column: names[column].clone(), why })
