@@ -54,7 +54,7 @@ enum Command {
     /// Train on the event log: one sealed artifact and its report.
     Train(train::Args),
     /// Fit a model on any CSV(.gz) or Parquet table: one sealed artifact.
-    Fit(fit::Args),
+    Fit(Box<fit::Args>),
     /// Score any table by an artifact of `fit`.
     Score(score::Args),
     /// What an artifact says of itself.

@@ -5,18 +5,21 @@
 //! [`score`] reads a file by the schema inside the artifact, row by row. No learner is called but through
 //! [`crate::selection::train`].
 
-mod distinct;
-mod error;
-mod fill;
-mod fit;
-mod folds;
-mod guard;
-mod infer;
-mod options;
-mod profile;
 mod read;
+mod options;
+mod distinct;
+mod profile;
+mod survey;
+mod infer;
+mod columns;
+mod fill;
+mod folds;
+mod split;
+mod guard;
+mod fit;
 mod report;
 mod score;
+mod error;
 
 pub use error::TableError;
 pub use fit::{Fit, Progress, fit};

@@ -61,6 +61,7 @@ impl Place {
 }
 
 /// A file of the optional data, or none, said aloud.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 pub fn data(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = std::env::var_os("NEXTBEST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
@@ -68,7 +69,7 @@ pub fn data(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return path.canonicalize().ok();
     }
-    println!("SKIPPED: {} is not there (set NEXTBEST_DATA)", path.display());
+    eprintln!("SKIPPED: {} is not there (set NEXTBEST_DATA)", path.display());
     None
 }
 

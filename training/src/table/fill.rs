@@ -22,8 +22,8 @@ pub(crate) struct Filled {
     pub(crate) times: Vec<f64>,
     /// Where a fold column is named: its text, per row.
     pub(crate) folds: Vec<String>,
-    /// Different keys, and whether the count is exact.
-    pub(crate) keys: (u64, bool),
+    /// Different keys; estimated beyond [`MAX_EXACT_KEYS`].
+    pub(crate) keys: u64,
     /// Cells per feature that read as the code of rare levels.
     pub(crate) n_other: Vec<u64>,
 }
@@ -65,7 +65,7 @@ pub(crate) fn fill(
             bonds: Vec::new(),
             times: Vec::new(),
             folds: Vec::new(),
-            keys: (0, true),
+            keys: 0,
             n_other: vec![0; meaning.schema.columns.len()],
         },
     };
@@ -193,7 +193,7 @@ impl Filling<'_> {
             }
             self.filled.dataset.set_weights(self.weights)?;
         }
-        self.filled.keys = (self.keys.count(), self.keys.is_exact());
+        self.filled.keys = self.keys.count();
         Ok(self.filled)
     }
 }
