@@ -53,9 +53,8 @@ fn reasons_of_trees_and_blends_are_their_own_and_add_up() {
         let mut added = [f64::NAN; 2];
         let baseline = blend.contributions_into(&row, &mut added, &mut scratch);
         assert!((baseline - (0.125 + 0.75 * linear.baseline + 0.25 * trees.baseline)).abs() < 1e-12);
-        for at in 0..2 {
-            let expected = 0.75 * linear.contributions[at].log_odds + 0.25 * trees.contributions[at].log_odds;
-            assert!((added[at] - expected).abs() < 1e-12, "{row:?}");
+        for ((added, linear), trees) in added.iter().zip(linear.contributions).zip(trees.contributions) {
+            assert!((added - (0.75 * linear.log_odds + 0.25 * trees.log_odds)).abs() < 1e-12, "{row:?}");
         }
     }
 }
