@@ -65,7 +65,8 @@ macro_rules! word {
     };
 }
 
-// The highest bit is never the only one cleared to; setting it tells the compiler that there is a lowest one.
+// No test clears the highest bit (the last leaf is under no passed child); setting it tells the compiler that the word
+// is not 0, and does nothing else.
 word!(u8, u8, |word| word, |bits| bits, usize::from);
 word!(u16, U16, U16::get, U16::new, |word: u16| (word | 1 << 15).trailing_zeros() as usize);
 word!(u32, U32, U32::get, U32::new, |word: u32| (word | 1 << 31).trailing_zeros() as usize);

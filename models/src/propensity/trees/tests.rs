@@ -129,10 +129,7 @@ fn borders_missing_and_codes_go_where_the_nodes_send_them() {
         let symmetric = vec![node.clone(), leaf(1.0), leaf(-1.0)];
         // The same with a right side of its own: no longer symmetric. Then with so many leaves that it is walked.
         let uneven = vec![node, leaf(1.0), at_most(1, 0.0, true, 3), leaf(-1.0), leaf(-1.0)];
-        let comb: Tree = (0..70).flat_map(|at| [at_most(2, 0.0, true, 2 * at + 1), leaf(0.0)]).collect();
-        let mut comb: Tree = [comb, vec![leaf(0.0)]].concat();
-        comb.swap(1, 1);
-        let comb = interleave(comb);
+        let comb = idle_comb(70);
         for (trees, layout) in [
             (vec![symmetric], "symmetric"),
             (vec![uneven.clone()], "mask_rows_16"),
@@ -150,9 +147,8 @@ fn borders_missing_and_codes_go_where_the_nodes_send_them() {
     }
 }
 
-/// A comb: every test's failed child is the next test.
-fn interleave(nodes: Tree) -> Tree {
-    let n_tests = nodes.iter().filter(|node| node.child().is_some()).count();
+/// A tree of `n_tests` tests, each the failed child of the one before, whose leaves add nothing.
+fn idle_comb(n_tests: usize) -> Tree {
     let mut comb = vec![at_most(2, 0.0, true, 1)];
     for at in 1..n_tests {
         comb.extend([leaf(0.0), at_most(2, at as f64, true, 2 * at + 1)]);
