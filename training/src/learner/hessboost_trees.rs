@@ -66,7 +66,7 @@ impl HessboostTrees {
             growth: Growth::Symmetric,
             budget: 2,
             monotone: BTreeMap::new(),
-            keep_from: 100_000,
+            keep_from: configuration::MANY_ROWS,
             max_rows: 2_000_000,
         }
     }

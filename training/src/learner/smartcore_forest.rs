@@ -35,7 +35,7 @@ pub struct SmartcoreForest {
 
 impl Default for SmartcoreForest {
     fn default() -> Self {
-        Self { n_parts: 4, n_trees_per_part: 20, max_depth: 9, min_leaf_rows: 20, max_rows: 25_000 }
+        Self { n_parts: 4, n_trees_per_part: 12, max_depth: 9, min_leaf_rows: 20, max_rows: 20_000 }
     }
 }
 

@@ -11,6 +11,7 @@ use hessboost::data::FeatureType;
 use nextbest_models::units::Seed;
 
 use super::Growth;
+use super::configuration::MANY_ROWS;
 use crate::dataset::ColumnKind;
 use crate::learner::Sample;
 
@@ -18,7 +19,8 @@ use crate::learner::Sample;
 const MIN_CODE_ROWS: usize = 10;
 /// At most this many codes of a feature are told apart, the most frequent.
 const MAX_CODES: usize = 254;
-/// At most this many codes of a feature get an indicator, the most frequent.
+/// At most this many codes of a feature get an indicator, the most frequent; of many rows none, since each costs as much as
+/// a quantity and rates are then exact.
 const MAX_INDICATORS: usize = 12;
 /// A rate is drawn to the overall one by this many rows.
 const PRIOR_ROWS: f64 = 10.0;
@@ -150,7 +152,11 @@ impl Columns {
 
     /// Indicators of the most frequent codes and, where there are more than two, the outcome's rate by code.
     fn add_encoded(&mut self, feature: usize, frequent: &[u32], sorted: &[u32], sample: &Sample<'_>) {
-        let n_indicators = if frequent.len() <= 2 { 1 } else { MAX_INDICATORS };
+        let n_indicators = match (frequent.len(), sample.n_rows()) {
+            (0..=2, _) => 1,
+            (_, 0..MANY_ROWS) => MAX_INDICATORS,
+            _ => 0,
+        };
         for &code in frequent.iter().take(n_indicators) {
             let reading = Reading::Codes { values: vec![(code, 1.0)], other: 0.0 };
             self.push(feature, reading, FeatureType::Numerical, false);

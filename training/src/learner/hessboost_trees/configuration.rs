@@ -15,6 +15,8 @@ use super::Growth;
 pub(super) const MAX_BINS: usize = 255;
 /// Below this many rows, trees are shallow.
 const FEW_ROWS: usize = 20_000;
+/// From this many rows on, trees learn at a quicker rate: noise is no danger, and as many trees reach further.
+pub(super) const MANY_ROWS: usize = 100_000;
 
 /// How trees are grown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,8 +36,8 @@ pub(super) struct Configuration {
     pub(super) usual_rounds: usize,
 }
 
-/// Every configuration; numbers among them are what a search settles on. Two for few rows, two for many.
-pub(super) fn all(growth: Growth) -> [Configuration; 4] {
+/// Every configuration; numbers among them are what a search settles on. Two for few rows, two for more, one for many.
+pub(super) fn all(growth: Growth) -> [Configuration; 5] {
     let few = Configuration {
         growth,
         depth: 4,
@@ -47,20 +49,26 @@ pub(super) fn all(growth: Growth) -> [Configuration; 4] {
         usual_rounds: 200,
     };
     let deeper = Configuration { depth: 6, leaves: 31, eta: 0.05, ..few };
-    let many = Configuration { share: (1.0, 0.8), usual_rounds: 300, ..deeper };
+    let more = Configuration { share: (1.0, 0.8), usual_rounds: 300, ..deeper };
     match growth {
-        Growth::Symmetric => [few, deeper, many, Configuration { depth: 8, ..many }],
+        Growth::Symmetric => {
+            [few, deeper, more, Configuration { depth: 8, ..more }, Configuration { eta: 0.1, ..more }]
+        }
         Growth::LeafWise => {
-            let many = Configuration { depth: 12, max_rounds: 400, ..many };
-            [few, deeper, many, Configuration { leaves: 15, ..many }]
+            let more = Configuration { depth: 12, max_rounds: 400, ..more };
+            [few, deeper, more, Configuration { leaves: 15, ..more }, Configuration { eta: 0.1, ..more }]
         }
     }
 }
 
 /// What to try for `n_rows`, by number: at most `budget`, the default first.
 pub(super) fn candidates(n_rows: usize, budget: usize) -> std::ops::Range<usize> {
-    let first = if n_rows < FEW_ROWS { 0 } else { 2 };
-    first..first + budget.clamp(1, 2)
+    match n_rows {
+        0..FEW_ROWS => 0..budget.clamp(1, 2),
+        FEW_ROWS..MANY_ROWS => 2..2 + budget.clamp(1, 2),
+        // A second configuration would cost as much as the first and gain little.
+        _ => 4..5,
+    }
 }
 
 impl Configuration {

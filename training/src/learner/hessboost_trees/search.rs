@@ -57,8 +57,7 @@ pub(super) fn fit(
 ) -> Result<FittedTrees, LearnError> {
     let n = sample.n_rows();
     let keep = n >= learner.keep_from;
-    // Many rows: a second configuration would cost as much as the first and gain little.
-    let tried = candidates(n, if keep { 1 } else { learner.budget });
+    let tried = candidates(n, learner.budget);
     let parts = sample.parts_by_customer(if keep { N_PARTS_KEPT } else { N_PARTS }, seed);
     let n_held_out = if keep || n >= EVERY_PART_BELOW { 1 } else { N_PARTS };
     let mut held = Vec::new();
