@@ -175,6 +175,7 @@ fn a_wrong_call_ends_with_2_before_anything_is_read() {
             vec!["--key", "plan", "--drop", "plan"],
             "\"plan\" is named by --key and by --drop; a column has one role",
         ),
+        (vec!["--drop", "plan", "--keep", "plan"], "\"plan\" is named by --drop and by --keep"),
         (vec!["--key", "left"], "\"left\" is named by --label and by --key"),
         (vec!["--json", "none/r.json"], "--json none/r.json: there is no such folder"),
         (vec!["--report", "t.csv"], "--report t.csv: would overwrite what is read"),

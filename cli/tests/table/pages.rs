@@ -36,3 +36,11 @@ fn every_command_of_the_documentation_runs() {
     }
     assert!(n_run >= 4, "{n_run}");
 }
+
+#[test]
+fn help_ends_with_examples() {
+    for command in ["fit", "score"] {
+        let (out, _) = Place::new().ends(&[command, "--help"], 0);
+        assert!(out.contains(&format!("  nextbest {command} --")) && out.contains("Exit codes: 0"), "{out}");
+    }
+}

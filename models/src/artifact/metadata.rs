@@ -57,7 +57,7 @@ pub struct Metadata {
     pub schema_fingerprint: String,
     /// The features of a row, in order.
     pub feature_names: Vec<String>,
-    /// Nothing known at or after this instant went in.
+    /// Nothing known at or after this instant went in; [`Timestamp::MIN`] where a table has no time column.
     pub trained_through: Timestamp,
     /// Version of the code that wrote it.
     pub code_version: String,

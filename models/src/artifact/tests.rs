@@ -364,3 +364,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_table_s_columns_are_the_models_features_or_the_file_does_not_open() {
+    use crate::table::{CellKind, LabelValue, MissingTokens, TableColumn, TableSchema};
+    let column = |name: &str| TableColumn { name: name.to_owned(), kind: CellKind::Number };
+    let table = |second: &str| TableSchema {
+        key: None,
+        label: LabelValue { column: "left".to_owned(), value: "1".to_owned() },
+        time_column: None,
+        columns: vec![column("recency"), column(second)],
+        left_out: vec![],
+        missing: MissingTokens::with(&[]),
+    };
+    let sealed = |table: TableSchema| {
+        let own = artifact().metadata().clone();
+        let schema_fingerprint = table.fingerprint();
+        ArtifactBuilder::new(Metadata { schema_fingerprint, table: Some(table), ..own }).seal()
+    };
+    let artifact = sealed(table("plan")).unwrap();
+    assert_eq!(artifact.metadata().table, Some(table("plan")));
+    let of_project = Artifact::from_bytes(artifact.as_bytes().to_vec(), Some("other"));
+    assert_eq!(of_project.unwrap_err(), ArtifactError::OfTable);
+    assert!(matches!(sealed(table("tariff")), Err(ArtifactError::Metadata(_))));
+}

@@ -104,47 +104,56 @@ impl Filling<'_> {
             rare?.into_iter().for_each(|feature| self.filled.n_other[feature] += 1);
         }
         for (at, row) in values.chunks(width).enumerate() {
-            let fault = |column: usize, fault: String| TableError::Cell {
-                path: self.path.clone(),
-                row: rows.place(at),
-                column: names[column].clone(),
-                fault,
-            };
-            let Some(outcome) = outcome(&self.meaning.schema.label, rows.cell(at, roles.label), roles) else {
-                continue;
-            };
-            let key = match roles.key.map(|column| (column, rows.cell(at, column))) {
-                Some((column, "")) => return Err(fault(column, "the key is missing".to_owned())),
-                Some((_, key)) => key.to_owned(),
-                None => (n_before + at as u64 + 1).to_string(),
-            };
-            if let Some(column) = roles.weight {
-                let weight = weight(rows.cell(at, column), roles).map_err(|why| fault(column, why))?;
-                self.weights.push(weight);
+            if let Some(outcome) = outcome(&self.meaning.schema.label, rows.cell(at, roles.label), roles) {
+                let place = rows.place(at);
+                self.row(rows, at, n_before + at as u64 + 1, outcome, row).map_err(|(column, fault)| {
+                    let (path, column) = (self.path.clone(), names[column].clone());
+                    TableError::Cell { path, row: place, column, fault }
+                })?;
             }
-            if let Some(column) = roles.time {
-                let time = self.time(rows.cell(at, column)).map_err(|why| fault(column, why))?;
-                self.filled.times.push(time);
-            }
-            if let Some(column) = roles.fold {
-                let fold = present(rows.cell(at, column), roles, "fold").map_err(|why| fault(column, why))?;
-                self.filled.folds.push(fold.to_owned());
-            }
-            let bond = match roles.group {
-                Some(column) => {
-                    present(rows.cell(at, column), roles, "group").map_err(|why| fault(column, why))?
-                }
-                None => &key,
-            };
-            self.filled.bonds.push(hash(bond));
-            self.keys.add(&key);
-            let customer =
-                CustomerId::new(key).map_err(|error| fault(roles.key.unwrap_or(0), error.to_string()))?;
-            let dated = self.filled.times.last().filter(|_| self.meaning.time_form.is_some());
-            let moment = dated.and_then(|days| instant(*days)).unwrap_or(UNDATED);
-            self.filled.dataset.push(customer, moment, row, &[Some(outcome)])?;
-            self.filled.outcomes.push(outcome);
         }
+        Ok(())
+    }
+
+    /// Takes one row with its outcome and features; the fault has its column.
+    fn row(
+        &mut self,
+        rows: &Rows,
+        at: usize,
+        number: u64,
+        outcome: bool,
+        features: &[f64],
+    ) -> Result<(), (usize, String)> {
+        let roles = self.meaning.roles;
+        let key = match roles.key.map(|column| (column, rows.cell(at, column))) {
+            Some((column, "")) => return Err((column, "the key is missing".to_owned())),
+            Some((_, key)) => key.to_owned(),
+            None => number.to_string(),
+        };
+        if let Some(column) = roles.weight {
+            self.weights.push(weight(rows.cell(at, column), roles).map_err(|fault| (column, fault))?);
+        }
+        if let Some(column) = roles.time {
+            let time = self.time(rows.cell(at, column)).map_err(|fault| (column, fault))?;
+            self.filled.times.push(time);
+        }
+        let present = |column, what| {
+            let text = present(rows.cell(at, column), roles, what);
+            text.map_err(|fault| (column, fault))
+        };
+        if let Some(column) = roles.fold {
+            self.filled.folds.push(present(column, "fold")?.to_owned());
+        }
+        let bond = roles.group.map_or(Ok(key.as_str()), |column| present(column, "group"))?;
+        self.filled.bonds.push(hash(bond));
+        self.keys.add(&key);
+        let key_column = roles.key.unwrap_or(roles.label);
+        let customer = CustomerId::new(key).map_err(|error| (key_column, error.to_string()))?;
+        let dated = self.filled.times.last().filter(|_| self.meaning.time_form.is_some());
+        let moment = dated.and_then(|days| instant(*days)).unwrap_or(UNDATED);
+        let pushed = self.filled.dataset.push(customer, moment, features, &[Some(outcome)]);
+        pushed.map_err(|error| (key_column, error.to_string()))?;
+        self.filled.outcomes.push(outcome);
         Ok(())
     }
 

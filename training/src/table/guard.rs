@@ -17,8 +17,8 @@ pub const LEAK_AUC: f64 = 0.98;
 /// A value that fixes the outcome is suspected if chance would do so with less than this probability, ...
 const LEAK_CHANCE: f64 = 1e-9;
 /// ... and it holds at least this share of all rows with that outcome.
-const LEAK_SHARE: f64 = 0.1;
-/// Bins of equal count that a quantity is cut into.
+const LEAK_SHARE: f64 = 0.05;
+/// Bins of equal count that a quantity is cut into; one of no more values has a bin for each.
 const N_BINS: usize = 64;
 
 /// A column that may know the outcome.
@@ -35,7 +35,7 @@ pub struct SuspectedLeak {
 /// A value after which there is one outcome only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FixedOutcome {
-    /// The level; absent: the cell is missing.
+    /// The level or number; absent: the cell is missing.
     pub level: Option<String>,
     /// Rows that have it.
     pub n_rows: u64,
@@ -76,7 +76,7 @@ pub(crate) fn leaks(
         let levels = Levels::of(&cells, &column.kind);
         let counts = levels.counts(outcomes, fold_of_row, n_folds);
         let auc = auc_alone(&counts);
-        let value = levels.fixed(&counts, &column.kind);
+        let value = levels.fixed(&counts);
         (auc >= LEAK_AUC || value.is_some()).then(|| SuspectedLeak {
             column: column.name.clone(),
             auc,
@@ -90,7 +90,8 @@ pub(crate) fn leaks(
 struct Levels {
     of_row: Vec<u32>,
     n: usize,
-    is_code: bool,
+    /// What the numbers stand for, where each stands for one value.
+    values: Option<Vec<String>>,
 }
 
 /// Rows by level and fold: without and with the outcome.
@@ -98,24 +99,24 @@ type Counts = Vec<Vec<[f64; 2]>>;
 
 impl Levels {
     fn of(cells: &[f64], kind: &CellKind) -> Self {
-        let is_code = !matches!(kind, CellKind::Number | CellKind::Time(_));
-        let bounds = if is_code { Vec::new() } else { bounds(cells) };
-        let n_levels = match kind {
-            CellKind::Category { levels, .. } => levels.len() + 1,
-            CellKind::Boolean { .. } => 2,
-            CellKind::Number | CellKind::Time(_) => bounds.len() + 1,
-        };
-        let level = |&cell: &f64| {
-            if cell.is_nan() {
-                n_levels
-            } else if is_code {
-                cell as usize
-            } else {
-                bounds.partition_point(|bound| *bound < cell)
+        let (bounds, values) = match kind {
+            CellKind::Number | CellKind::Time(_) => bounds(cells),
+            CellKind::Boolean { yes, no } => (Vec::new(), Some(vec![no.clone(), yes.clone()])),
+            CellKind::Category { levels, .. } => {
+                let rare = std::iter::once("(a rare level)".to_owned());
+                (Vec::new(), Some(levels.iter().cloned().chain(rare).collect()))
             }
         };
+        let n_levels = values.as_ref().map_or(bounds.len() + 1, Vec::len);
+        let is_binned = matches!(kind, CellKind::Number | CellKind::Time(_));
+        let level = |&cell: &f64| match cell {
+            cell if cell.is_nan() => n_levels,
+            cell if is_binned => bounds.partition_point(|bound| *bound < cell),
+            // Codes are small whole numbers.
+            cell => cell as usize,
+        };
         let of_row = cells.iter().map(|cell| u32::try_from(level(cell).min(n_levels)).unwrap_or(0)).collect();
-        Self { of_row, n: n_levels + 1, is_code }
+        Self { of_row, n: n_levels + 1, values }
     }
 
     fn counts(&self, outcomes: &[bool], fold_of_row: &[u32], n_folds: u32) -> Counts {
@@ -127,41 +128,44 @@ impl Levels {
     }
 
     /// The level, or being missing, that fixes the outcome of most rows, beyond what chance would do.
-    fn fixed(&self, counts: &Counts, kind: &CellKind) -> Option<FixedOutcome> {
+    fn fixed(&self, counts: &Counts) -> Option<FixedOutcome> {
         let total = |level: usize| sum(&counts[level]);
-        let all: [f64; 2] = (0..self.n).map(total).fold([0.0; 2], |sum, n| [sum[0] + n[0], sum[1] + n[1]]);
+        let all = sum(&(0..self.n).map(total).collect::<Vec<_>>());
         let missing = self.n - 1;
-        let candidates = (0..self.n).filter(|&level| self.is_code || level == missing);
+        let candidates = (0..self.n).filter(|&level| self.values.is_some() || level == missing);
         let fixing = candidates.filter_map(|level| {
             let n = total(level);
             let outcome = usize::from(n[1] > 0.0);
-            let share = all[outcome] / (all[0] + all[1]);
             let is_fixed = n[1 - outcome] == 0.0 && n[outcome] > 0.0;
-            let beyond_chance = n[outcome] * share.ln() < LEAK_CHANCE.ln();
-            (is_fixed && beyond_chance && n[outcome] >= LEAK_SHARE * all[outcome])
-                .then_some((level, n[outcome], outcome))
+            let beyond_chance = n[outcome] * (all[outcome] / (all[0] + all[1])).ln() < LEAK_CHANCE.ln();
+            let is_large = n[outcome] >= LEAK_SHARE * all[outcome];
+            (is_fixed && beyond_chance && is_large).then_some((level, n[outcome], outcome))
         });
         let (level, n_rows, outcome) = fixing.max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let level = match kind {
-            _ if level == missing => None,
-            CellKind::Category { levels, .. } => {
-                Some(levels.get(level).cloned().unwrap_or_else(|| "(a rare level)".to_owned()))
-            }
-            CellKind::Boolean { yes, no } => Some(if level == 1 { yes.clone() } else { no.clone() }),
-            CellKind::Number | CellKind::Time(_) => None,
-        };
+        let level = self.values.as_ref().and_then(|values| values.get(level).cloned());
         Some(FixedOutcome { level, n_rows: n_rows as u64, outcome: outcome == 1 })
     }
 }
 
-/// Cuts between at most [`N_BINS`] bins of about equal count.
-fn bounds(cells: &[f64]) -> Vec<f64> {
+/// Upper ends of at most [`N_BINS`] bins of about equal count, but the last; and the values, where each has its own.
+fn bounds(cells: &[f64]) -> (Vec<f64>, Option<Vec<String>>) {
     let mut known: Vec<f64> = cells.iter().copied().filter(|cell| !cell.is_nan()).collect();
     known.sort_by(f64::total_cmp);
-    let mut bounds: Vec<f64> =
-        (1..N_BINS).filter_map(|bin| known.get(known.len() * bin / N_BINS)).copied().collect();
-    bounds.dedup();
-    bounds
+    let mut values: Vec<f64> = Vec::new();
+    for &cell in &known {
+        if values.last() != Some(&cell) {
+            values.push(cell);
+        }
+        if values.len() > N_BINS {
+            let cuts = (1..N_BINS).filter_map(|bin| known.get(known.len() * bin / N_BINS));
+            let mut bounds: Vec<f64> = cuts.copied().collect();
+            bounds.dedup();
+            return (bounds, None);
+        }
+    }
+    let names = values.iter().map(f64::to_string).collect();
+    values.pop();
+    (values, Some(names))
 }
 
 fn sum(folds: &[[f64; 2]]) -> [f64; 2] {

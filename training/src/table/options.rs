@@ -88,10 +88,10 @@ impl Roles {
         }
         let mut wishes = vec![Wish::default(); width];
         for name in &options.keep {
-            wishes[binding.find("--keep", name)?].keep = true;
+            wishes[binding.feature("--keep", name)?].keep = true;
         }
         for name in &options.category {
-            wishes[binding.find("--category", name)?].category = true;
+            wishes[binding.feature("--category", name)?].category = true;
         }
         left_out[label] = Some(LeftOut::Label);
         for (at, reason) in [
@@ -117,13 +117,20 @@ struct Binding<'a> {
 }
 
 impl Binding<'_> {
-    fn find(&self, option: &'static str, name: &str) -> Result<usize, TableError> {
-        find(self.file, option, name)
+    /// A column that may be a feature: it has no role, or dates the rows.
+    fn feature(&self, option: &'static str, name: &str) -> Result<usize, TableError> {
+        let at = find(self.file, option, name)?;
+        match self.taken.get(&at) {
+            Some(&first) if first != "--time-column" => {
+                Err(TableError::TwoRoles { column: self.file.names[at].clone(), first, second: option })
+            }
+            _ => Ok(at),
+        }
     }
 
     /// A column that has no role yet.
     fn one(&mut self, option: &'static str, name: &str) -> Result<usize, TableError> {
-        let at = self.find(option, name)?;
+        let at = find(self.file, option, name)?;
         match self.taken.insert(at, option) {
             Some(first) if first != option => {
                 Err(TableError::TwoRoles { column: self.file.names[at].clone(), first, second: option })

@@ -57,6 +57,15 @@ fn a_level_that_fixes_the_outcome_is_named() {
 }
 
 #[test]
+fn a_number_that_fixes_the_outcome_is_named_as_a_level_is() {
+    // As `conversion` beside `visit`: 1 only after the outcome, for a sixteenth of those who have it.
+    let leak = one(&CellKind::Number, |outcome, u| f64::from(u8::from(outcome && u < 0.0625))).unwrap();
+    assert_eq!(leak.value.as_ref().unwrap().level.as_deref(), Some("1"));
+    // The highest bins of a quantity are no values of their own.
+    assert_eq!(one(&CellKind::Number, |outcome, u| if outcome && u < 0.0625 { 2.0 + u } else { u }), None);
+}
+
+#[test]
 fn honest_columns_are_left_alone() {
     assert_eq!(one(&CellKind::Number, |_, u| u), None);
     // Uniform, moved by half its width: AUC 1 - 0.5^2 / 2 = 0.875.
