@@ -134,6 +134,7 @@ fn seal(trees: &[Tree], n_features: usize) -> Artifact {
         code_version: "bench".into(),
         seed: Seed(1),
         sources: BTreeMap::new(),
+        table: None,
         models: vec![],
     });
     builder.propensity(PropensityParts {
