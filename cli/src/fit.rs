@@ -7,7 +7,9 @@ use comfy_table::{CellAlignment, Table};
 use nextbest_models::table::LabelValue;
 use nextbest_models::units::Seed;
 use nextbest_training::metrics::Estimate;
-use nextbest_training::table::{self, ColumnReport, FitOptions, FitReport, Progress, TableError};
+use nextbest_training::table::{
+    self, ColumnReport, FitOptions, FitReport, KeyedPrediction, Progress, TableError,
+};
 use nextbest_training::{learner, report, seal};
 
 use crate::exit::{Failure, Outcome, say};
@@ -71,6 +73,9 @@ pub struct Args {
     /// The artifact to write
     #[arg(long, value_name = "FILE.nba")]
     out: PathBuf,
+    /// Write key, probability and outcome of every row scored out of fold, or of the last fifth in time
+    #[arg(long, value_name = "FILE.csv")]
+    predictions: Option<PathBuf>,
     /// Write the report as JSON; - prints it instead of the text
     #[arg(long, value_name = "FILE.json")]
     json: Option<PathBuf>,
@@ -83,6 +88,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let mut outputs: Vec<(&str, &Path)> = vec![("--out", &args.out)];
     outputs.extend(args.json.as_deref().map(|path| ("--json", path)));
+    outputs.extend(args.predictions.as_deref().map(|path| ("--predictions", path)));
     outputs.extend(args.report.as_deref().map(|path| ("--report", path)));
     output::check(&outputs, &[&args.table])?;
     let bar = spinner();
@@ -98,6 +104,9 @@ pub fn run(args: &Args) -> Outcome {
     let fitted = fitted.map_err(failure)?;
     let json = serde_json::to_string_pretty(&fitted.report)?;
     let to_stdout = args.json.as_deref() == Some(Path::new(STDOUT));
+    if let Some(path) = args.predictions.as_deref() {
+        seal::place(path, &out_of_sample(&fitted.predictions)?)?;
+    }
     if let Some(path) = args.report.as_deref() {
         seal::place(path, report::fit_html(&fitted.report).as_bytes())?;
     }
@@ -113,13 +122,24 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
+/// The rows scored by models that had not seen them, as CSV.
+fn out_of_sample(predictions: &[KeyedPrediction]) -> anyhow::Result<Vec<u8>> {
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    lines.write_record(["row_key", "probability", "outcome"])?;
+    for row in predictions {
+        let outcome = u8::from(row.outcome).to_string();
+        lines.write_record([row.key.as_str(), &row.probability.to_string(), &outcome])?;
+    }
+    Ok(lines.into_inner()?)
+}
+
 /// How a command ends that met `error`.
 pub fn failure(error: TableError) -> Failure {
     // The message names its cause already.
     if error.is_wrong_call() { Failure::call(error) } else { Failure::Work(anyhow::anyhow!("{error}")) }
 }
 
-fn label(text: &str) -> Result<LabelValue, String> {
+pub fn label(text: &str) -> Result<LabelValue, String> {
     let (column, value) = text.split_once('=').unwrap_or((text, ""));
     let (column, value) = (column.trim().to_owned(), value.trim().to_owned());
     if column.is_empty() || value.is_empty() {

@@ -14,6 +14,8 @@ mod train;
 mod output;
 mod fit;
 mod score;
+mod import_model;
+mod dataset;
 mod inspect;
 mod verify;
 mod store;
@@ -57,6 +59,10 @@ enum Command {
     Fit(Box<fit::Args>),
     /// Score any table by an artifact of `fit`.
     Score(score::Args),
+    /// Seal a model of LightGBM or XGBoost.
+    ImportModel(import_model::Args),
+    /// The training set as a table: features and labels at every cut-off.
+    Dataset(dataset::Args),
     /// What an artifact says of itself.
     Inspect(inspect::Args),
     /// Check an artifact: every byte, every structure, every golden row.
@@ -77,6 +83,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::ImportModel(args) => import_model::run(&args),
+        Command::Dataset(args) => dataset::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Load(args) => load::run(&args),

@@ -31,9 +31,10 @@ struct Verified<'a> {
     tolerance: f64,
 }
 
-/// Opens, scores the golden rows, tells; fails where one differs.
+/// Opens, computes the SHA-256, scores the golden rows, tells; fails where one differs.
 pub fn run(args: &Args) -> Outcome {
     let artifact = inspect::open(&args.file)?;
+    artifact.check_digest()?;
     let check = artifact.check_golden()?;
     let verified = Verified {
         sha256: artifact.sha256(),

@@ -1,6 +1,6 @@
 //! The sealed artifact (`.nba`): all models of one training run, opened in place.
 //!
-//! [`Artifact::from_bytes`] is the one door: it checks magic, version, length, SHA-256 over every byte, the feature
+//! [`Artifact::from_bytes`] is the one door: it checks magic, version, length, a checksum over every byte, the feature
 //! schema, and the structure of every model (bounds, child order, finiteness). Past it nothing can fail: models are
 //! views into the bytes, scored without decoding. Reading the file is the caller's; writing goes through
 //! [`ArtifactBuilder`], also here, so that reader and writer share one layout.
@@ -58,6 +58,14 @@ pub enum ArtifactError {
         found: u64,
     },
     /// Something was changed after sealing.
+    #[error("damaged: the checksum of the content is {found:016x}, sealed was {expected:016x}")]
+    Checksum {
+        /// As sealed.
+        expected: u64,
+        /// Of what is there.
+        found: u64,
+    },
+    /// Something was changed after sealing, and the checksum with it.
     #[error("damaged: the SHA-256 of the content is {found}, sealed was {expected}")]
     Digest {
         /// As sealed, in hex.
@@ -177,6 +185,11 @@ impl Artifact {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Computes the SHA-256 of the content, which opening takes from the header, and compares.
+    pub fn check_digest(&self) -> Result<(), ArtifactError> {
+        layout::check_digest(&self.bytes)
     }
 
     /// Scores the golden rows of every model and compares with what the learner gave.

@@ -11,6 +11,7 @@ pub mod selection;
 pub mod demand;
 pub mod train;
 pub mod table;
+pub mod foreign;
 pub mod report;
 pub mod seal;
 pub mod event_log;

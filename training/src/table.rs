@@ -22,7 +22,7 @@ mod score;
 mod error;
 
 pub use error::TableError;
-pub use fit::{Fit, Progress, fit};
+pub use fit::{Fit, KeyedPrediction, Progress, fit};
 pub use folds::{N_FOLDS, PartCount, SplitReport};
 pub use guard::{Duplicates, FixedOutcome, LEAK_AUC, SuspectedLeak};
 pub use options::FitOptions;

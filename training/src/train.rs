@@ -80,6 +80,29 @@ pub struct Trained {
     pub report: TrainingReport,
 }
 
+/// The training set of `project`: a row per customer and cut-off on what `log` knew before `as_of` (default: all of it),
+/// and the plan of its cut-offs.
+pub fn dataset(
+    project: &Project,
+    log: &EventLog,
+    as_of: Option<Timestamp>,
+    progress: &(dyn Fn() + Sync),
+) -> Result<(Dataset, Plan), TrainError> {
+    let plan = plan(project, log, as_of)?;
+    let gathered = gather(project, log, &plan, progress)?;
+    Ok((gathered.dataset, plan))
+}
+
+/// The cut-offs the log has room for.
+fn plan(project: &Project, log: &EventLog, as_of: Option<Timestamp>) -> Result<Plan, TrainError> {
+    let total = &log.manifest().total;
+    let (Some(first), Some(last)) = (total.first_occurred_at, total.last_known_at) else {
+        return Err(TrainError::Empty);
+    };
+    let as_of = as_of.unwrap_or_else(|| last.day().plus(1).start());
+    Ok(Plan::new(&project.settings, first, as_of)?)
+}
+
 /// What one bucket gives.
 struct Gathered {
     dataset: Dataset,
@@ -96,11 +119,8 @@ pub fn train(
     progress: &(dyn Fn() + Sync),
 ) -> Result<Trained, TrainError> {
     let total = &log.manifest().total;
-    let (Some(first), Some(last)) = (total.first_occurred_at, total.last_known_at) else {
-        return Err(TrainError::Empty);
-    };
-    let as_of = as_of.unwrap_or_else(|| last.day().plus(1).start());
-    let plan = Plan::new(&project.settings, first, as_of)?;
+    let plan = plan(project, log, as_of)?;
+    let as_of = plan.as_of();
     let gathered = gather(project, log, &plan, progress)?;
     let seed = project.settings.training.seed;
     let mut builder = ArtifactBuilder::new(metadata(project, log, as_of));

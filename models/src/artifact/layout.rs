@@ -3,17 +3,19 @@
 //! ```text
 //!   0  magic, 8 bytes: 89 'N' 'B' 'A' 0d 0a 1a 0a (text-mode copying and truncation show at once)
 //!   8  format version, u32          12  number of sections, u32
-//!  16  length of the file, u64      24  zero, u64
-//!  32  SHA-256 of all bytes but these 32
+//!  16  length of the file, u64      24  XXH3-64 of all bytes but these 8, u64 (zero in format 1)
+//!  32  SHA-256 of all bytes but these 32, the checksum taken as zero
 //!  64  the table: per section kind u32, zero u32, offset u64, length u64
 //!   .  the sections, each starting at a multiple of 8, gaps zero
 //! ```
-//! Section 0 is the metadata (JSON). The digest covers every byte but itself, and a changed digest does not match:
-//! any flipped bit is found. Nothing here knows what a section means.
+//! Section 0 is the metadata (JSON). The checksum covers every byte but itself, and a changed checksum does not match:
+//! any flipped bit is found at open. The SHA-256 is the file's identity; recomputing it takes fifteen times as long and is
+//! left to `nextbest verify` (files of format 1 have nothing else and are checked by it at open). Nothing here knows what a section means.
 
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::Xxh3;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -22,7 +24,7 @@ use super::ArtifactError;
 /// The first eight bytes.
 pub const MAGIC: [u8; 8] = [0x89, b'N', b'B', b'A', 0x0d, 0x0a, 0x1a, 0x0a];
 /// The version this code writes; it reads every version from 1 to this one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Most sections of one file.
 const MAX_SECTIONS: usize = 4096;
 
@@ -57,7 +59,7 @@ struct Header {
     format_version: U32,
     n_sections: U32,
     length: U64,
-    zero: U64,
+    checksum: U64,
     sha256: [u8; 32],
 }
 
@@ -70,6 +72,7 @@ struct Entry {
     length: U64,
 }
 
+const CHECKSUM: Range<usize> = 24..32;
 const DIGEST: Range<usize> = 32..64;
 
 /// A section's kind (as a number: it may be of a kind this version does not know) and place.
@@ -100,9 +103,11 @@ pub(super) fn open(bytes: &[u8]) -> Result<(Vec<Section>, String), ArtifactError
             ArtifactError::Trailing { expected, found }
         });
     }
-    let digest = digest(bytes);
-    if digest != header.sha256 {
-        return Err(ArtifactError::Digest { expected: hex(&header.sha256), found: hex(&digest) });
+    if version == 1 {
+        check_digest(bytes)?;
+    } else if checksum(bytes) != header.checksum.get() {
+        let (expected, found) = (header.checksum.get(), checksum(bytes));
+        return Err(ArtifactError::Checksum { expected, found });
     }
     let n_sections = header.n_sections.get() as usize;
     let Ok((entries, _)) = <[Entry]>::ref_from_prefix_with_elems(rest, n_sections.min(MAX_SECTIONS + 1))
@@ -120,7 +125,17 @@ pub(super) fn open(bytes: &[u8]) -> Result<(Vec<Section>, String), ArtifactError
             _ => Err(ArtifactError::Section { section: at, message: "lies outside the file".to_owned() }),
         }
     });
-    Ok((sections.collect::<Result<_, _>>()?, hex(&digest)))
+    Ok((sections.collect::<Result<_, _>>()?, hex(&header.sha256)))
+}
+
+/// Whether the bytes have the SHA-256 they name.
+pub(super) fn check_digest(bytes: &[u8]) -> Result<(), ArtifactError> {
+    let (expected, found) = (bytes.get(DIGEST).unwrap_or(&[]), digest(bytes));
+    if expected == found {
+        Ok(())
+    } else {
+        Err(ArtifactError::Digest { expected: hex(expected), found: hex(&found) })
+    }
 }
 
 /// The file of `sections`, the first being the metadata.
@@ -143,7 +158,7 @@ pub(super) fn seal(sections: &[(SectionKind, Vec<u8>)]) -> Vec<u8> {
         format_version: U32::new(FORMAT_VERSION),
         n_sections: U32::new(u32::try_from(sections.len()).unwrap_or(u32::MAX)),
         length: U64::new((table + body.len()) as u64),
-        zero: U64::new(0),
+        checksum: U64::new(0),
         sha256: [0; 32],
     };
     let mut bytes = header.as_bytes().to_vec();
@@ -151,14 +166,24 @@ pub(super) fn seal(sections: &[(SectionKind, Vec<u8>)]) -> Vec<u8> {
     bytes.extend(body);
     let digest = digest(&bytes);
     bytes[DIGEST].copy_from_slice(&digest);
+    let checksum = checksum(&bytes);
+    bytes[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    hasher.update(bytes.get(..DIGEST.start).unwrap_or(&[]));
+    hasher.update(bytes.get(..CHECKSUM.start).unwrap_or(&[]));
+    hasher.update([0; CHECKSUM.end - CHECKSUM.start]);
     hasher.update(bytes.get(DIGEST.end..).unwrap_or(&[]));
     hasher.finalize().into()
+}
+
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(bytes.get(..CHECKSUM.start).unwrap_or(&[]));
+    hasher.update(bytes.get(CHECKSUM.end..).unwrap_or(&[]));
+    hasher.digest()
 }
 
 fn hex(bytes: &[u8]) -> String {

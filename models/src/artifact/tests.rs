@@ -259,9 +259,9 @@ fn foreign_files_are_named() {
         b"PK\x03\x04 and more bytes than a header would need to be read as one, all of them foreign".to_vec();
     assert!(matches!(Artifact::from_bytes(zip, None), Err(ArtifactError::Magic)));
     let mut newer = artifact().as_bytes().to_vec();
-    newer[8] = 2;
+    newer[8] += 1;
     let error = Artifact::from_bytes(newer, None).unwrap_err();
-    assert_eq!(error, ArtifactError::Version { found: 2, newest: FORMAT_VERSION });
+    assert_eq!(error, ArtifactError::Version { found: FORMAT_VERSION + 1, newest: FORMAT_VERSION });
     let other = Artifact::from_bytes(artifact().as_bytes().to_vec(), Some("other")).unwrap_err();
     assert!(matches!(other, ArtifactError::Schema { expected, .. } if expected == "other"));
 }

@@ -22,6 +22,8 @@ mod configuration;
 mod search;
 mod seal;
 
+pub(crate) use seal::bound;
+
 /// Rows predicted at a time: bounds the table of leaves.
 const BATCH_ROWS: usize = 4096;
 

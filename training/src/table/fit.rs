@@ -36,6 +36,19 @@ pub struct Fit {
     pub artifact: Artifact,
     /// What there is to tell.
     pub report: FitReport,
+    /// Rows scored by models that had not seen them: what the report's quality is measured on.
+    pub predictions: Vec<KeyedPrediction>,
+}
+
+/// A row's probability by a model that had not seen it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyedPrediction {
+    /// The row's key, or its number.
+    pub key: String,
+    /// Calibrated.
+    pub probability: f64,
+    /// What happened.
+    pub outcome: bool,
 }
 
 /// A table as numbers, with what is known of its columns.
@@ -80,6 +93,13 @@ pub fn fit(
     };
     let trained = selection::train(&request, learners)?;
     let artifact = sealed(options, &inferred, trained.parts, trained_through, &table_sha256)?;
+    let customers = dataset.customers();
+    let keyed = |p: &selection::Prediction| KeyedPrediction {
+        key: customers[p.row].as_str().to_owned(),
+        probability: p.probability,
+        outcome: p.outcome,
+    };
+    let predictions = trained.predictions.iter().map(keyed).collect();
     let report = FitReport {
         name: options.name.clone(),
         table: options.table.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -100,7 +120,7 @@ pub fn fit(
         propensity: trained.report,
         notes,
     };
-    Ok(Fit { artifact, report })
+    Ok(Fit { artifact, report, predictions })
 }
 
 /// Both passes over the file. What the first one kept of every column is gone when learners begin.

@@ -58,7 +58,7 @@ fn test(node: &Node, categories: &[u32], columns: &Columns, child: usize, cover:
 /// Rounding is to nearest, ties to even. Numbers between the threshold's lower neighbour and the middle between the
 /// two round down; the middle itself goes to the neighbour whose last bit is 0. The middle of two 32-bit numbers has 25
 /// bits and is exact in 64.
-pub(super) fn bound(threshold: f32) -> f64 {
+pub(crate) fn bound(threshold: f32) -> f64 {
     let below = threshold.next_down();
     if !below.is_finite() {
         // Nothing is below the least number.

@@ -179,7 +179,7 @@ fn a_bound_is_the_image_of_the_rounding() {
         f32::MIN,
     ];
     for threshold in thresholds {
-        let bound = seal::bound(threshold);
+        let bound = bound(threshold);
         let neighbours = [threshold.next_down(), threshold.next_up()].map(f64::from);
         let middles = neighbours.map(|other| f64::midpoint(other, threshold.into()));
         let mut asked = vec![0.0, -0.0, f64::from(threshold), 1e300, -1e300, f64::MIN_POSITIVE];
@@ -195,7 +195,7 @@ proptest! {
     fn a_bound_holds_for_any_threshold(bits in any::<u32>(), x in any::<f64>(), steps in -3..3_i32) {
         let threshold = f32::from_bits(bits);
         prop_assume!(threshold.is_finite() && x.is_finite());
-        let bound = seal::bound(threshold);
+        let bound = bound(threshold);
         let passes = |x: f64| (x as f32).clamp(f32::MIN, f32::MAX) < threshold;
         prop_assert_eq!(x <= bound, passes(x));
         let mut near = if bound.is_finite() { bound } else { f64::from(threshold) };
