@@ -17,6 +17,8 @@ use crate::learner::Sample;
 
 /// A code in fewer rows than this is not told apart.
 const MIN_CODE_ROWS: usize = 10;
+/// Codes above this are not told apart: the artifact cannot name them in a test.
+const LARGEST_CODE: u32 = (1 << 20) - 1;
 /// At most this many codes of a feature are told apart, the most frequent.
 const MAX_CODES: usize = 254;
 /// At most this many codes of a feature get an indicator, the most frequent; of many rows none, since each costs as much as
@@ -54,8 +56,8 @@ pub(super) struct Columns {
     pub(super) dropped: Vec<(String, &'static str)>,
 }
 
-/// The category code of `x`, unless it is missing: not a whole number >= 0. Codes too large for 32 bits share the
-/// largest, which is never told apart.
+/// The category code of `x`, unless it is missing: not a whole number >= 0. Codes too large for 32 bits become the
+/// largest of these, which is not told apart.
 fn code(x: f64) -> Option<u32> {
     (x >= 0.0 && x.fract() == 0.0).then_some(x as u32)
 }
@@ -129,7 +131,7 @@ impl Columns {
         if counts.len() == 1 && n_known == rows.len() {
             return "constant";
         }
-        let told_apart = |(code, n): &(u32, usize)| *n >= MIN_CODE_ROWS && *code != u32::MAX;
+        let told_apart = |(code, n): &(u32, usize)| *n >= MIN_CODE_ROWS && *code <= LARGEST_CODE;
         let mut kept: Vec<(u32, usize)> = counts.into_iter().filter(told_apart).collect();
         kept.sort_by_key(|&(code, n)| (std::cmp::Reverse(n), code));
         kept.truncate(MAX_CODES);
