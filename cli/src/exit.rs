@@ -35,7 +35,7 @@ pub fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Work(error)) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::from(1)
         }
         Err(Failure::Call(reason)) => {
@@ -43,6 +43,15 @@ pub fn code(outcome: Outcome) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The message and its causes, but those that the message tells already.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => told,
+        text => format!("{text}: {cause}"),
+    })
 }
 
 /// Prints an answer, formatted as by `format!`, and a line end to standard output.
@@ -67,5 +76,18 @@ pub fn print(text: Arguments<'_>) {
         }
         eprintln!("error: standard output: {error}");
         std::process::exit(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || Err::<(), _>(anyhow::anyhow!("no space"));
+        assert_eq!(told(&cause().context("t.csv").unwrap_err()), "t.csv: no space");
+        assert_eq!(told(&cause().context("t.csv: no space").unwrap_err()), "t.csv: no space");
     }
 }

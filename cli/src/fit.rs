@@ -135,8 +135,7 @@ fn out_of_sample(predictions: &[KeyedPrediction]) -> anyhow::Result<Vec<u8>> {
 
 /// How a command ends that met `error`.
 pub fn failure(error: TableError) -> Failure {
-    // The message names its cause already.
-    if error.is_wrong_call() { Failure::call(error) } else { Failure::Work(anyhow::anyhow!("{error}")) }
+    if error.is_wrong_call() { Failure::call(error) } else { error.into() }
 }
 
 pub fn label(text: &str) -> Result<LabelValue, String> {

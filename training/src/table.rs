@@ -29,8 +29,5 @@ pub use options::FitOptions;
 pub use report::{ColumnReport, FitReport};
 pub use score::{ScoreOptions, ScoreReport, score};
 
-/// Different keys that are counted exactly; beyond, their number is estimated.
-const MAX_EXACT_KEYS: usize = 1 << 22;
-
 #[cfg(test)]
 mod tests;

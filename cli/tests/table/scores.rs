@@ -163,7 +163,7 @@ fn an_artifact_that_is_none_or_of_another_kind_is_refused() {
         place
             .ends(&args("flipped.nba"), 1)
             .1
-            .contains("flipped.nba: damaged: the SHA-256 of the content is ")
+            .contains("flipped.nba: damaged: the checksum of the content is ")
     );
     assert!(place.ends(&args("t.csv"), 1).1.contains("not an artifact"));
     let project = include_bytes!("../../../tests/fixtures/formats/v1.nba");

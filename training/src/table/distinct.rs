@@ -39,6 +39,14 @@ impl Distinct {
         (self.kept.len() as u64) << self.depth
     }
 
+    /// How many of `n` texts were not the first of their kind; where that is estimated, 0 unless it lies four standard
+    /// errors away from it.
+    pub(crate) fn n_repeated(&self, n: u64) -> u64 {
+        let repeated = n.saturating_sub(self.count());
+        let error = if self.is_exact() { 0.0 } else { 1.2 / (self.limit as f64).sqrt() * n as f64 };
+        if repeated as f64 > 4.0 * error { repeated } else { 0 }
+    }
+
     /// Whether [`Self::count`] is exact (but for texts of one 64-bit hash).
     pub(crate) fn is_exact(&self) -> bool {
         self.depth == 0
@@ -71,12 +79,13 @@ mod tests {
             counted.add(&n.to_string());
             counted.add(&(n / 2).to_string());
         }
-        assert_eq!((counted.count(), counted.is_exact()), (4096, true));
+        assert_eq!((counted.count(), counted.is_exact(), counted.n_repeated(8192)), (4096, true, 4096));
         for n in 0..100_000_u32 {
             counted.add(&n.to_string());
         }
         // Four standard errors of 1.2 / sqrt(4096).
         assert!(!counted.is_exact());
         assert!((counted.count() as f64 / 1e5 - 1.0).abs() < 4.0 * 1.2 / 64.0, "{}", counted.count());
+        assert_eq!((counted.n_repeated(100_000), counted.n_repeated(200_000) > 90_000), (0, true));
     }
 }

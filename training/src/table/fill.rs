@@ -5,7 +5,6 @@ use nextbest_models::table::{LabelValue, Reading, RowReader, TableSchema, TimeFo
 use nextbest_models::units::{DAY_MS, Timestamp};
 use rayon::prelude::*;
 
-use super::MAX_EXACT_KEYS;
 use super::distinct::{Distinct, hash};
 use super::error::TableError;
 use super::options::Roles;
@@ -22,7 +21,7 @@ pub(crate) struct Filled {
     pub(crate) times: Vec<f64>,
     /// Where a fold column is named: its text, per row.
     pub(crate) folds: Vec<String>,
-    /// Different keys; estimated beyond [`MAX_EXACT_KEYS`].
+    /// Different keys.
     pub(crate) keys: u64,
     /// Cells per feature that read as the code of rare levels.
     pub(crate) n_other: Vec<u64>,
@@ -57,7 +56,7 @@ pub(crate) fn fill(
         meaning,
         reader: RowReader::new(meaning.schema),
         path: file.path().clone(),
-        keys: Distinct::new(MAX_EXACT_KEYS),
+        keys: Distinct::new(usize::MAX),
         weights: Vec::new(),
         filled: Filled {
             dataset,

@@ -13,7 +13,6 @@ use nextbest_models::table::{CellKind, Reading, RowReader, TableSchema};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::MAX_EXACT_KEYS;
 use super::distinct::Distinct;
 use super::error::TableError;
 use super::options::find;
@@ -65,6 +64,8 @@ pub struct FeatureCount {
     pub unseen: Vec<String>,
 }
 
+/// Different keys that are counted exactly, in some 75 MB; beyond, their number is estimated.
+const MAX_EXACT_KEYS: usize = 1 << 22;
 /// Levels named per feature.
 const N_NAMED: usize = 5;
 
@@ -112,7 +113,7 @@ pub fn score(
         model: model.name().to_owned(),
         artifact_sha256: artifact.sha256().to_owned(),
         n_rows: tally.n_rows,
-        n_repeated_keys: tally.n_rows.saturating_sub(tally.keys.count()),
+        n_repeated_keys: tally.keys.n_repeated(tally.n_rows),
         repeated_keys_exact: tally.keys.is_exact(),
         mean_probability: Some(tally.sum / tally.n_rows as f64),
         unknown_columns,
