@@ -171,3 +171,25 @@ fn an_artifact_that_is_none_or_of_another_kind_is_refused() {
     let message = "the artifact was trained on a project's features (nextbest train), not on a table";
     assert!(place.ends(&args("project.nba"), 2).1.contains(message));
 }
+
+#[test]
+fn groups_and_folds_are_taken_as_given() {
+    let made = customers(2_400, 8);
+    // Eight shops; folds named after three towns; cells apart by semicolons.
+    let more =
+        |at: usize| [";shop;town".to_owned(), format!(";S{};{}", at % 8, ["Bonn", "Ulm", "Kiel"][at % 3])];
+    let lines = made.csv.replace(',', ";");
+    let lines =
+        lines.lines().enumerate().map(|(at, line)| format!("{line}{}\n", more(at)[usize::from(at > 0)]));
+    let place = Place::with("t.csv", lines.collect::<String>());
+    let parts = |report: &serde_json::Value| report["split"]["parts"].as_array().unwrap().len();
+    let report = place.fitted(&["--key", "id", "--group-column", "shop", "--drop", "town"]);
+    assert_eq!((column(&report, "shop")["left_out"].as_str(), parts(&report)), (Some("group"), 5));
+    assert_eq!(report["notes"][0], "cells are separated by ';'");
+    // Two or one of the eight shops in a fold, 300 rows each.
+    let rows = |at: usize| report["split"]["parts"][at]["n_rows"].as_u64().unwrap();
+    assert!((0..5).all(|at| [300, 600].contains(&rows(at))), "{report}");
+    let report = place.fitted(&["--key", "id", "--fold-column", "town"]);
+    assert_eq!((&report["split"]["by"], parts(&report)), (&"fold_column".into(), 3));
+    assert_eq!(report["split"]["parts"][2]["n_rows"], 800);
+}
