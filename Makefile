@@ -13,11 +13,13 @@ demo:
 test:
 	@scripts/test.sh
 
-# What the loop costs, on the functions packed as they are shipped (some minutes: fat LTO).
+# What the loop costs, on the functions packed as they are shipped (some minutes: fat LTO); then quality and speed beside
+# other libraries, which it installs into the user's cache (half an hour), written to docs/benchmarks.md.
 bench:
 	cargo run --release --locked --package nextbest-cli -- demo --once --port 0
 	scripts/package.sh examples/shop --x86-64
 	cargo bench --locked --package nextbest-tests --bench loop
+	scripts/peers.sh
 
 # Lambda packages in target/lambda: make package PROJECT=my-shop ARCH=x86-64
 package:

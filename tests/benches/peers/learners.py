@@ -60,11 +60,9 @@ def logistic(features, outcome):
     categories = [c for c in features if isinstance(features[c].dtype, pd.CategoricalDtype)]
     numbers = [c for c in features if c not in categories]
     signed_log = FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x)))
-    skewed = [c for c in numbers if abs(features[c].skew()) > 2]
-    plain = [c for c in numbers if c not in skewed]
     prepare = ColumnTransformer([
-        ("plain", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), plain),
-        ("skewed", make_pipeline(SimpleImputer(strategy="median"), signed_log, StandardScaler()), skewed),
+        ("plain", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+        ("logged", make_pipeline(SimpleImputer(strategy="median"), signed_log, StandardScaler()), numbers),
         ("categories", OneHotEncoder(handle_unknown="ignore", min_frequency=10), categories),
     ])
     model = make_pipeline(prepare, LogisticRegression(max_iter=1000))

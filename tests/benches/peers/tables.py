@@ -44,7 +44,7 @@ def table(name, frame, outcome, categories=None):
     for column in frame.columns:
         text = not pd.api.types.is_numeric_dtype(frame[column])
         if text or (categories and column in categories):
-            frame[column] = frame[column].astype(str).astype("category")
+            frame[column] = frame[column].where(frame[column].notna(), "missing").astype(str).astype("category")
         else:
             frame[column] = frame[column].astype(float)
     fold = np.random.default_rng(SEED).permutation(len(frame)) % N_FOLDS
