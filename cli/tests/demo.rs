@@ -82,6 +82,15 @@ fn the_demo_closes_the_loop() {
     let artifact: PathBuf = folder.path().join("artifacts").join(current.trim());
     let verify = Command::new(env!("CARGO_BIN_EXE_nextbest")).arg("verify").arg(&artifact).output().unwrap();
     assert!(verify.status.success(), "{}", told(&verify));
+
+    let table = folder.path().join("table.csv");
+    let dataset = nextbest(&["dataset", "--out", table.to_str().unwrap()], folder.path());
+    assert!(dataset.status.success(), "{}", told(&dataset));
+    let table = std::fs::read_to_string(table).unwrap();
+    assert_eq!(table.lines().count() as u64, 1 + report["training"]["report"]["n_rows"].as_u64().unwrap());
+    let header = table.lines().next().unwrap();
+    assert!(header.starts_with("customer_id,cutoff,orders_30d,"), "{header}");
+    assert!(header.ends_with(",churn,churn_part,conversion,conversion_part"), "{header}");
     assert!(nextbest(&["load"], folder.path()).status.success());
 }
 
