@@ -33,6 +33,11 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// What a person reads of a reason: its text, or the code of one that has none.
+fn words(reason: &Value) -> Option<&str> {
+    reason["text"].as_str().or_else(|| reason["code"].as_str())
+}
+
 fn share(value: &Value) -> String {
     value.as_f64().map_or("-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
@@ -44,14 +49,14 @@ fn money(value: &Value) -> String {
 fn at_risk(answer: &Value) -> Table {
     let mut table = table(&["rank", "customer", "churn", "at stake", "drivers"]);
     for customer in answer["customers"].as_array().into_iter().flatten().take(5) {
-        let drivers = customer["drivers"].as_array().into_iter().flatten();
-        let drivers: Vec<String> = drivers.map(text).collect();
+        let drivers = customer["driver_reasons"].as_array().into_iter().flatten();
+        let drivers: Vec<&str> = drivers.filter_map(words).collect();
         table.add_row([
             text(&customer["rank"]),
             text(&customer["customer_id"]),
             share(&customer["churn_probability"]["value"]),
             money(&customer["value_at_risk_minor"]),
-            drivers.join(", "),
+            drivers.join("\n"),
         ]);
     }
     table
@@ -62,10 +67,14 @@ fn decision(answer: &Value, customer: &str) -> String {
         return format!("  {}: {}", text(&answer["outcome"]), answer["degraded"]);
     };
     let reasons = action["reason_codes"].as_array().into_iter().flatten().take(3);
-    let reasons: Vec<String> = reasons.map(|reason| text(&reason["code"])).collect();
+    let reasons = reasons.map(|reason| {
+        let added = reason["contribution"].as_f64().unwrap_or(f64::NAN);
+        format!("    {added:+.2}  {}", words(reason).unwrap_or_default())
+    });
+    let reasons: Vec<String> = reasons.collect();
     let factors = &action["factors"];
     format!(
-        "  {} ({}) by {} to {}, stage {}\n  propensity {} x value {} x lever {} = priority {}\n  because of {}",
+        "  {} ({}) by {} to {}, stage {}\n  propensity {} x value {} x lever {} = priority {}\n  because (log-odds)\n{}",
         text(&action["action_id"]),
         text(&action["campaign_type"]),
         text(&action["channel"]),
@@ -75,7 +84,7 @@ fn decision(answer: &Value, customer: &str) -> String {
         money(&factors["value"]),
         text(&factors["lever"]),
         money(&action["priority"]),
-        reasons.join(", "),
+        reasons.join("\n"),
     )
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use nextbest_models::feature::reason::Reason;
+
 use crate::exit::{Outcome, say};
 use crate::folder::Folder;
 
@@ -24,6 +26,7 @@ pub fn run(args: &Args) -> Outcome {
         let answer = serde_json::json!({
             "name": project.settings.name,
             "features": project.schema.names(),
+            "reasons": project.reasons.reasons().iter().map(Reason::code).collect::<Vec<_>>(),
             "schema_sha256": project.schema.fingerprint(),
             "actions": project.policy.actions().iter().map(|action| &action.id).collect::<Vec<_>>(),
             "labels": project.settings.labels.keys().collect::<Vec<_>>(),
@@ -32,9 +35,10 @@ pub fn run(args: &Args) -> Outcome {
         say!("{answer:#}");
     } else {
         say!(
-            "{}: {} features, {} actions, {} labels; project {}",
+            "{}: {} features, {} reasons, {} actions, {} labels; project {}",
             project.settings.name,
             project.schema.n_features(),
+            project.reasons.reasons().len(),
             project.policy.actions().len(),
             project.settings.labels.len(),
             project.fingerprint().get(..12).unwrap_or_default(),

@@ -9,6 +9,7 @@ use axum::extract::{Extension, State};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nextbest_models::feature::reason::{Direction, ReasonList};
 use nextbest_models::lifecycle::Stage;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,10 @@ struct Row {
     clv: Absent,
     save_uplift: Absent,
     net_save_value_minor: Absent,
+    /// Codes of the reasons that raise the probability most, strongest first.
     drivers: Vec<String>,
+    /// The same with what the project's list of reasons says of them now.
+    driver_reasons: Vec<Driver>,
     recommended: Option<Recommended>,
     contactable: Absent,
 }
@@ -106,6 +110,16 @@ struct Interval {
     lo: Option<f64>,
     hi: Option<f64>,
     code: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Driver {
+    /// Stable, for programs.
+    code: String,
+    /// For people; null for a feature that the list leaves alone, and for a code that has left the list.
+    text: Option<String>,
+    /// The features that the list sums under this code.
+    features: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -141,7 +155,7 @@ async fn list(
         sort: SORT,
         churn_definition: json!(header.churn_definition),
         population: json!(header.population),
-        customers: customers.into_iter().map(row).collect(),
+        customers: customers.into_iter().map(|customer| row(&app.project.reasons, customer)).collect(),
         next_cursor: next.map(|position| {
             let snapshot_id = cursor.snapshot_id.clone();
             encode(&Cursor { snapshot_id, position }, &filter)
@@ -227,7 +241,7 @@ fn passes(customer: &AtRisk, filter: &Filter) -> bool {
         && filter.min_risk.is_none_or(|risk| customer.churn_probability >= risk)
 }
 
-fn row(customer: AtRisk) -> Row {
+fn row(reasons: &ReasonList, customer: AtRisk) -> Row {
     Row {
         customer_id: customer.customer_id.as_str().to_owned(),
         rank: customer.rank,
@@ -244,9 +258,21 @@ fn row(customer: AtRisk) -> Row {
         clv: Absent::because("no_clv_model"),
         save_uplift: Absent::because("no_uplift_model"),
         net_save_value_minor: Absent::because("no_uplift_model"),
+        driver_reasons: customer.drivers.iter().map(|code| driver(reasons, code)).collect(),
         drivers: customer.drivers,
         recommended: customer.recommended.map(|(action_id, channel)| Recommended { action_id, channel }),
         contactable: Absent::because("no_consent_data"),
+    }
+}
+
+fn driver(reasons: &ReasonList, code: &str) -> Driver {
+    let reason = reasons.find(code);
+    let text = reason.and_then(|reason| reason.text(Direction::Raises));
+    let features = reason.into_iter().flat_map(|reason| reasons.feature_names(reason));
+    Driver {
+        code: code.to_owned(),
+        text: text.map(str::to_owned),
+        features: features.map(str::to_owned).collect(),
     }
 }
 

@@ -277,10 +277,7 @@ fn offered(app: &App, explain: Explain, candidate: Candidate, row: &[f64]) -> Of
         Explain::Codes => CODES,
         Explain::Full => usize::MAX,
     };
-    let model = app
-        .artifact
-        .as_ref()
-        .and_then(|artifact| artifact.propensity(&candidate.propensity_model).map(|model| (artifact, model)));
+    let model = app.artifact.as_ref().and_then(|artifact| artifact.propensity(&candidate.propensity_model));
     Offered {
         rank: candidate.rank,
         action_id: candidate.action_id,
@@ -292,11 +289,9 @@ fn offered(app: &App, explain: Explain, candidate: Candidate, row: &[f64]) -> Of
         factors: candidate.factors,
         propensity_model: candidate.propensity_model,
         interval: AbsentInterval::because("not_estimated"),
-        evidence: model.map(|(_, model)| model.metadata().counts.clone()).unwrap_or_default(),
+        evidence: model.map(|model| model.metadata().counts.clone()).unwrap_or_default(),
         uplift: Absent::because("no_uplift_model"),
-        reason_codes: model
-            .map(|(artifact, model)| reasons(artifact, model, row, n_reasons))
-            .unwrap_or_default(),
+        reason_codes: model.map(|model| reasons(&app.project, model, row, n_reasons)).unwrap_or_default(),
     }
 }
 

@@ -189,33 +189,40 @@ pub fn model_versions(artifact: &Artifact) -> Vec<ModelVersion> {
     versions.collect()
 }
 
-/// Why a score is what it is, one feature of it.
+/// Why a score is what it is, one reason of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reason {
-    /// The feature.
+    /// Stable, for programs: of the project's list of reasons, or the name of a feature that the list leaves alone.
     pub code: String,
+    /// For people, in this direction; null for a feature that the list leaves alone.
+    pub text: Option<String>,
     /// `raises` or `lowers` the probability.
     pub direction: &'static str,
-    /// Added to the log-odds.
+    /// Added to the log-odds: the sum over the features.
     pub contribution: f64,
-    /// Whether the feature had no value.
+    /// Whether none of the features had a value.
     pub missing: bool,
+    /// The features of the reason that the model uses.
+    pub features: Vec<String>,
 }
 
-/// The `n` strongest reasons of `model` for `row`, strongest first.
+/// The `n` strongest reasons of `model` for `row`, as `project` names them, strongest first.
 #[must_use]
-pub fn reasons(artifact: &Artifact, model: &PropensityModel, row: &[f64], n: usize) -> Vec<Reason> {
+pub fn reasons(project: &Project, model: &PropensityModel, row: &[f64], n: usize) -> Vec<Reason> {
     if n == 0 {
         return Vec::new();
     }
-    let strongest = model.explain(row).strongest(n);
-    let named = strongest.into_iter().filter(|part| part.log_odds != 0.0).map(|part| Reason {
-        code: artifact.feature_names().get(part.feature).cloned().unwrap_or_default(),
-        direction: if part.log_odds > 0.0 { "raises" } else { "lowers" },
+    let explanation = model.explain(row);
+    let named = project.reasons.name_contributions(&explanation).into_iter();
+    let reasons = named.take(n).filter(|part| part.log_odds != 0.0).map(|part| Reason {
+        code: part.code.to_owned(),
+        text: part.text.map(str::to_owned),
+        direction: part.direction.as_str(),
         contribution: part.log_odds,
         missing: part.missing,
+        features: part.features.into_iter().map(str::to_owned).collect(),
     });
-    named.collect()
+    reasons.collect()
 }
 
 /// Microseconds of the steps of a request.

@@ -106,7 +106,7 @@ async fn score(
         outcome: model.metadata().label.clone(),
         probability: model.score(features.values()).get(),
         interval: AbsentInterval::because("not_estimated"),
-        reasons: reasons(artifact, model, features.values(), request.reasons),
+        reasons: reasons(&app.project, model, features.values(), request.reasons),
     });
     let propensities = propensities.collect();
     timing.step("score");

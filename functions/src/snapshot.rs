@@ -117,7 +117,7 @@ pub struct AtRisk {
     pub recent_value_minor: i64,
     /// Churn probability times recent value, in minor units: the rank.
     pub value_at_risk_minor: i64,
-    /// The features that raise the probability most.
+    /// Codes of the reasons that raise the probability most.
     pub drivers: Vec<String>,
     /// What the policy would offer: action and channel.
     pub recommended: Option<(String, String)>,
@@ -169,8 +169,9 @@ fn score(
     let features = project.schema.features(customer, now);
     let probability = model.score(features.values()).get();
     let value = recent_value_minor(customer, &project.schema, today, window_days);
-    let strongest = model.explain(features.values()).strongest(usize::MAX);
-    let raising = strongest.into_iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
+    let explanation = model.explain(features.values());
+    let strongest = project.reasons.name_contributions(&explanation);
+    let raising = strongest.iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
     Some(AtRisk {
         customer_id: customer.id().clone(),
         rank: 0,
@@ -179,7 +180,7 @@ fn score(
         lifecycle_stage: project.settings.lifecycle.stage(customer, &project.schema, today),
         recent_value_minor: value,
         value_at_risk_minor: share(value, probability),
-        drivers: raising.filter_map(|part| artifact.feature_names().get(part.feature).cloned()).collect(),
+        drivers: raising.map(|part| part.code.to_owned()).collect(),
         recommended: recommended(app, artifact, customer, features.values(), now),
     })
 }

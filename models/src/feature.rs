@@ -6,6 +6,7 @@
 
 pub mod measure;
 pub mod spec;
+pub mod reason;
 
 use serde::Serialize;
 

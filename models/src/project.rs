@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256_hex;
 use crate::event::EventType;
+use crate::feature::reason::{ReasonFault, ReasonList, ReasonSpec};
 use crate::feature::spec::FeatureSpec;
 use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
 use crate::lifecycle::LifecycleRules;
@@ -115,6 +116,8 @@ pub struct Settings {
 struct Features {
     #[serde(default)]
     feature: Vec<FeatureSpec>,
+    #[serde(default)]
+    reason: Vec<ReasonSpec>,
 }
 
 /// A checked project folder.
@@ -122,8 +125,10 @@ struct Features {
 pub struct Project {
     /// nextbest.toml.
     pub settings: Settings,
-    /// features.toml, compiled.
+    /// The features of features.toml, compiled.
     pub schema: Schema,
+    /// The reasons of features.toml: codes and texts under which explanations are told.
+    pub reasons: ReasonList,
     /// policy.toml.
     pub policy: Policy,
     /// pricing.toml.
@@ -183,10 +188,18 @@ impl Page {
             Ok(value) => return Some(value),
             Err(error) => error,
         };
-        let before = error.span().and_then(|span| self.text.get(..span.start));
-        let line = before.map(|before| before.matches('\n').count() + 1);
-        faults.push(ProjectFault { file: self.file, line, message: error.message().to_owned() });
+        let message = error.message().to_owned();
+        faults.push(match error.span() {
+            Some(span) => self.fault_at(span.start, message),
+            None => ProjectFault { file: self.file, line: None, message },
+        });
         None
+    }
+
+    /// A fault at byte `at`.
+    fn fault_at(&self, at: usize, message: String) -> ProjectFault {
+        let line = self.text.get(..at).map(|before| before.matches('\n').count() + 1);
+        ProjectFault { file: self.file, line, message }
     }
 }
 
@@ -209,20 +222,28 @@ impl Project {
         }
         let [main, features, policy, pricing] = &pages;
         let settings: Option<Settings> = main.parse(&mut faults);
-        let specs: Option<Features> = features.parse(&mut faults);
+        let (specs, reason_specs) =
+            features.parse::<Features>(&mut faults).map(|file| (file.feature, file.reason)).unzip();
         let policy_file = policy.parse(&mut faults);
         if let Some(settings) = &settings {
             settings.check(main, &mut faults);
         }
+        let names: Vec<String> = specs.iter().flatten().map(|spec: &FeatureSpec| spec.name.clone()).collect();
         let schema = settings.as_ref().zip(specs).and_then(|(settings, specs)| {
             let (currency, lateness_days) = (settings.currency, settings.lateness_days);
-            let schema = Schema::new(specs.feature, &settings.activity, currency, lateness_days);
+            let schema = Schema::new(specs, &settings.activity, currency, lateness_days);
             let report = |errors: Vec<crate::feature::spec::SpecError>| {
                 faults.extend(
                     errors.iter().map(|error| features.fault(&format!("\"{}\"", error.feature), error)),
                 );
             };
             schema.map_err(report).ok()
+        });
+        let reasons = reason_specs.and_then(|specs| {
+            let report = |errors: Vec<ReasonFault>| {
+                faults.extend(errors.into_iter().map(|error| features.fault_at(error.at, error.message)));
+            };
+            ReasonList::new(specs, &names).map_err(report).ok()
         });
         let policy = settings.as_ref().zip(policy_file).and_then(|(settings, file)| {
             let report = |errors: Vec<(String, String)>| {
@@ -242,9 +263,11 @@ impl Project {
                 None
             }
         };
-        match (settings, schema, policy, pricing) {
-            (Some(settings), Some(schema), Some(policy), Some(pricing)) if faults.is_empty() => {
-                Ok(Self { settings, schema, policy, pricing, sha256 })
+        match (settings, schema, reasons, policy, pricing) {
+            (Some(settings), Some(schema), Some(reasons), Some(policy), Some(pricing))
+                if faults.is_empty() =>
+            {
+                Ok(Self { settings, schema, reasons, policy, pricing, sha256 })
             }
             _ => Err(ProjectFaults(faults)),
         }

@@ -156,7 +156,7 @@ async fn the_loop_closes() {
     assert_eq!(scores["propensities"][0]["name"], "churn");
     close(&scores["propensities"][0]["probability"], churn);
     close(&scores["propensities"][1]["probability"], conversion);
-    assert_eq!(scores["propensities"][0]["reasons"][0]["code"], "orders_90d");
+    assert_eq!(scores["propensities"][0]["reasons"][0]["code"], "ordering");
     assert_eq!(scores["propensities"][0]["reasons"][0]["direction"], "lowers");
     assert_eq!(scores["propensities"][0]["interval"]["code"], "not_estimated");
 
@@ -213,6 +213,65 @@ async fn the_loop_closes() {
     assert_eq!(list["customers"][0]["recommended"]["action_id"], "second_order");
     assert_eq!(list["customers"][0]["save_uplift"], json!({ "value": null, "code": "no_uplift_model" }));
     assert_eq!(list["next_cursor"], Value::Null);
+}
+
+#[tokio::test]
+async fn reasons_carry_code_and_text_and_sum_to_the_margin() {
+    let world = World::new().await;
+    let view = json!({
+        "event_id": "view", "type": "product_viewed", "occurred_at": now().plus_days(-2), "customer_id": "ann",
+    });
+    world.take_in(&[order_json("ann", 1, 40, 5_000), order_json("ann", 2, 15, 3_000)]).await;
+    world.take_in(&[view, order_json("bob", 3, 120, 2_000)]).await;
+
+    let body = json!({ "customer_id": "ann", "reasons": 20 });
+    let (_, scores) = world.post(Role::Crm, "/v1/scores", &body).await;
+    // Two orders add -2 and fifteen days +1/2: one reason. No reason names the views, so they are told by themselves.
+    let ordering = json!([{
+        "code": "ordering", "text": "How often and how lately they order makes it less likely",
+        "direction": "lowers", "contribution": -1.5, "missing": false,
+        "features": ["orders_90d", "order_recency"],
+    }]);
+    assert_eq!(scores["propensities"][0]["reasons"], ordering);
+    let viewing = json!([{
+        "code": "views_30d", "text": null, "direction": "raises", "contribution": 0.1, "missing": false,
+        "features": ["views_30d"],
+    }]);
+    assert_eq!(scores["propensities"][1]["reasons"], viewing);
+
+    let (schema, subject) = (&world.app.project.schema, Subject::Customer(CustomerId::new("ann").unwrap()));
+    let stored = world.app.store.customer(&subject, schema).await.unwrap().unwrap();
+    let features = schema.features(&stored.customer, now());
+    for (model, score) in
+        world.app.artifact.as_ref().unwrap().propensities().zip(scores["propensities"].as_array().unwrap())
+    {
+        let added = score["reasons"].as_array().unwrap().iter();
+        let added: f64 = added.map(|reason| reason["contribution"].as_f64().unwrap()).sum();
+        close(&json!(model.explain(features.values()).baseline + added), model.margin(features.values()));
+    }
+
+    let question = json!({ "customer_id": "ann", "max_actions": 2, "explain": "codes" });
+    let (_, decision) = world.post(Role::Crm, "/v1/decisions/next-best-action", &question).await;
+    for action in decision["actions"].as_array().unwrap() {
+        let expected = if action["propensity_model"] == "churn" { &ordering } else { &viewing };
+        assert_eq!(&action["reason_codes"], expected);
+    }
+    assert_eq!(decision["actions"].as_array().unwrap().len(), 2);
+
+    // Only what raises the risk drives it: nothing of ann's, and of bob's the 120 days that no order weighs against.
+    snapshot::build(&world.app).await.unwrap();
+    let (_, list) = world.get(Role::Retention, "/v1/at-risk").await;
+    let row = |customer: &str| {
+        let customers = list["customers"].as_array().unwrap();
+        customers.iter().find(|row| row["customer_id"] == customer).unwrap().clone()
+    };
+    assert_eq!((&row("ann")["drivers"], &row("ann")["driver_reasons"]), (&json!([]), &json!([])));
+    assert_eq!(row("bob")["drivers"], json!(["ordering"]));
+    let driver = json!([{
+        "code": "ordering", "text": "How often and how lately they order",
+        "features": ["orders_90d", "order_recency"],
+    }]);
+    assert_eq!(row("bob")["driver_reasons"], driver);
 }
 
 #[tokio::test]
@@ -624,6 +683,15 @@ fn what_cannot_be_used_fails_the_start_by_name() {
     assert!(matches!(open(folder.path()), Err(OpenError::Current { .. })));
     std::fs::write(folder.path().join("artifacts/CURRENT"), "other.nba").unwrap();
     assert!(matches!(open(folder.path()), Err(OpenError::Io { .. })));
+
+    std::fs::write(folder.path().join("artifacts/CURRENT"), "mini.nba").unwrap();
+    let features = folder.path().join("features.toml");
+    let reworded = std::fs::read_to_string(&features).unwrap().replace("How often and how lately", "When");
+    std::fs::write(&features, &reworded).unwrap();
+    assert!(open(folder.path()).unwrap().artifact.is_some(), "other words ask for no training");
+    std::fs::write(&features, reworded.replace("\"order_recency\"]", "\"recency\"]")).unwrap();
+    let error = open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("features.toml:") && error.contains("\"recency\" is no feature"), "{error}");
 
     std::fs::write(folder.path().join("features.toml"), "[[feature]]\nname = \"x\"\nkind = \"guess\"\n")
         .unwrap();
