@@ -127,3 +127,26 @@ pub fn invitation(base: &str, keys: &[NewKey], product: &Product, customer: &str
         product.list_price_minor,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn reasons_are_told_in_words_and_by_code_where_there_are_none() {
+        let reasons = json!([
+            { "code": "ordering", "text": "They order often", "contribution": -1.25 },
+            { "code": "tenure", "text": null, "contribution": 0.5 },
+        ]);
+        let told = decision(&json!({ "actions": [{ "reason_codes": reasons }] }), "ann");
+        assert!(
+            told.ends_with("because (log-odds)\n    -1.25  They order often\n    +0.50  tenure"),
+            "{told}"
+        );
+        let row = json!({ "customer_id": "ann", "driver_reasons": reasons });
+        let told = at_risk(&json!({ "customers": [row] })).to_string();
+        assert!(told.contains("They order often") && told.contains("tenure"), "{told}");
+        assert!(!told.contains("ordering"), "{told}");
+    }
+}

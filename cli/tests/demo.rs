@@ -65,6 +65,12 @@ fn the_demo_closes_the_loop() {
     let decision = &report["next_best_action"];
     assert!(["offer", "no_action"].contains(&decision["outcome"].as_str().unwrap()), "{decision}");
     assert_eq!(decision["degraded"], serde_json::json!([]));
+    let reasons = decision["actions"].as_array().unwrap().iter().map(|action| &action["reason_codes"]);
+    for reason in reasons.flat_map(|reasons| reasons.as_array().unwrap()) {
+        assert!(
+            reason["text"].as_str().unwrap().contains("it more likely") == (reason["direction"] == "raises")
+        );
+    }
     let item = &report["price"]["items"][0];
     let minor = |name: &str| item[name].as_i64().unwrap();
     assert!(
