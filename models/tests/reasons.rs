@@ -170,7 +170,11 @@ fn faults_name_file_line_and_value() {
             1,
             "reason \"Über\": a code takes lower-case letters, digits and _",
         ),
-        ("code = \"x\"\ntext = \"\"\nfeatures = []", 2, "reason \"x\": text is \"\": it takes words"),
+        (
+            "code = \"x\"\ntext = \"\"\nfeatures = []",
+            2,
+            "reason \"x\": text has 0 characters, outside 1 ..= 200",
+        ),
         ("code = \"x\"\ntext = \"a\"\nfeatures = []", 3, "reason \"x\": features names none"),
         (
             "code = \"x\"\ntext = \"a\"\nfeatures = [\n  \"tenure\",\n]",

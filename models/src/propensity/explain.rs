@@ -4,6 +4,8 @@
 //! baseline, to the margin. They say what the *model* weighed, not what would happen if the customer changed: nothing
 //! here is causal.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Which model the reasons describe.
@@ -61,10 +63,12 @@ impl Explanation {
     #[must_use]
     pub fn grouped(&self, groups: &[Option<usize>]) -> Vec<GroupedContribution> {
         let mut grouped: Vec<GroupedContribution> = Vec::new();
+        let mut places = BTreeMap::new();
         for part in &self.contributions {
             let group = groups.get(part.feature).copied().flatten();
-            let known = grouped.iter_mut().find(|other| group.is_some() && other.group == group);
-            if let Some(known) = known {
+            let next = grouped.len();
+            let place = group.map_or(next, |group| *places.entry(group).or_insert(next));
+            if let Some(known) = grouped.get_mut(place) {
                 known.features.push(part.feature);
                 known.log_odds += part.log_odds;
                 known.missing &= part.missing;
