@@ -8,6 +8,7 @@ pub mod calibration;
 pub mod interval;
 pub mod metrics;
 pub mod selection;
+pub mod diagnostics;
 pub mod demand;
 pub mod train;
 pub mod table;

@@ -43,7 +43,7 @@ pub fn auc(scores: &[f64], outcomes: &[bool]) -> Option<Estimate> {
 }
 
 /// Ranks from 1, equal numbers sharing the mean of theirs.
-fn midranks(values: &[f64]) -> Vec<f64> {
+pub(crate) fn midranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];

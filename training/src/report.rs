@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 
 use nextbest_models::pricing::{DemandLevel, DemandRecord};
-use nextbest_models::project::LabelKind;
 
 use crate::demand::DemandReport;
+use crate::diagnostics::in_words;
 use crate::metrics::{CalibrationBin, Estimate};
 use crate::selection::{Candidate, PropensityReport, ValidationSummary};
 use crate::train::TrainingReport;
@@ -103,9 +103,7 @@ fn propensity_section(report: &PropensityReport) -> String {
 fn definition(report: &PropensityReport) -> String {
     let mut text = String::new();
     if let Some(label) = &report.label {
-        let events: Vec<String> = label.event.iter().map(ToString::to_string).collect();
-        let absence = if label.kind == LabelKind::Absence { "no " } else { "" };
-        text = format!("{absence}{} within {} days. ", events.join(" or "), label.horizon_days);
+        text = format!("{}. ", in_words(label));
     }
     if let Some(split) = &report.split {
         let fit: Vec<String> = split.fit.iter().map(|cutoff| cutoff.day().to_string()).collect();

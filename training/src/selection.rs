@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::calibration::CalibrationCandidate;
 use crate::cutoff::Split;
 use crate::dataset::{Dataset, DatasetError, Labelled};
+use crate::diagnostics::Diagnostics;
 use crate::learner::{LearnError, Learner};
 use crate::metrics::{CalibrationBin, Estimate, Quality};
 use contest::Contest;
@@ -168,6 +169,8 @@ pub struct PropensityReport {
     pub calibration_bins: Vec<CalibrationBin>,
     /// Its ROC curve.
     pub roc: Vec<(f64, f64)>,
+    /// Curves, reasons, segments, drift, costs and card of the sealed model; absent until it is sealed.
+    pub diagnostics: Option<Diagnostics>,
 }
 
 /// What to train.

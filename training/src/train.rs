@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::cutoff::{Plan, PlanError, empty_dataset, replay};
 use crate::dataset::{Dataset, DatasetError};
 use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRule};
+use crate::diagnostics::{self, Subject};
 use crate::event_log::{EventLog, EventLogError};
 use crate::learner;
-use crate::selection::{self, Parts, PropensityReport, PropensityRequest, Validation};
+use crate::selection::{self, Parts, Prediction, PropensityReport, PropensityRequest, Validation};
 
 /// Why there is no new artifact; the one in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +138,7 @@ pub fn train(
         if let Some(interval) = &trained.interval {
             builder.interval(interval);
         }
-        propensities.push(trained.report);
+        propensities.push((trained.report, request.validation, trained.predictions));
     }
     let mut notes = Vec::new();
     let demand = match fit_demand(project, &gathered.demand) {
@@ -151,6 +152,7 @@ pub fn train(
         }
     };
     let artifact = builder.seal()?;
+    let propensities = diagnosed(project, &artifact, &gathered.dataset, propensities);
     let report = TrainingReport {
         name: project.settings.name.clone(),
         artifact_sha256: artifact.sha256().to_owned(),
@@ -166,6 +168,36 @@ pub fn train(
         notes,
     };
     Ok(Trained { artifact, report })
+}
+
+/// The reports with the diagnostics of what was sealed.
+fn diagnosed(
+    project: &Project,
+    artifact: &Artifact,
+    dataset: &Dataset,
+    trained: Vec<(PropensityReport, Validation, Vec<Prediction>)>,
+) -> Vec<PropensityReport> {
+    let texts = |categories: &[String]| -> Vec<String> {
+        let others = (!categories.is_empty()).then(|| "(others)".to_owned());
+        categories.iter().cloned().chain(others).collect()
+    };
+    let levels: Vec<Vec<String>> =
+        project.schema.specs().iter().map(|spec| texts(&spec.categories)).collect();
+    let one = |(mut report, validation, predictions): (PropensityReport, Validation, Vec<Prediction>)| {
+        report.diagnostics = artifact.propensity(&report.name).map(|model| {
+            diagnostics::diagnose(&Subject {
+                dataset,
+                validation: &validation,
+                predictions: &predictions,
+                report: &report,
+                artifact,
+                model,
+                levels: &levels,
+            })
+        });
+        report
+    };
+    trained.into_iter().map(one).collect()
 }
 
 /// Replays every bucket; they come together in their order, so threads make no difference.

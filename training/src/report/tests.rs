@@ -40,6 +40,7 @@ fn report() -> TrainingReport {
         calibration_bins: calibration_bins(&probabilities, &outcomes),
         roc: roc(&probabilities, &outcomes, 50),
         test,
+        diagnostics: None,
     };
     let record = DemandRecord {
         level: DemandLevel::Sku,

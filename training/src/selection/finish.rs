@@ -75,6 +75,7 @@ pub(super) fn finish(
         calibration_bins: calibration_bins(&predicted, judged.outcomes()),
         roc: roc(&predicted, judged.outcomes(), N_ROC),
         test: tested,
+        diagnostics: None,
     };
     let told = judged.row_numbers().iter().zip(&predicted).zip(judged.outcomes());
     let told = told.map(|((&row, &probability), &outcome)| Prediction { row, probability, outcome });

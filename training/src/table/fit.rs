@@ -14,6 +14,7 @@ use super::read::{TableFile, separator_name};
 use super::report::FitReport;
 use super::split::Split;
 use super::survey::{Tally, profiled};
+use crate::diagnostics::{self, Subject};
 use crate::import::read::hash;
 use crate::learner::Learner;
 use crate::selection::{self, PropensityRequest};
@@ -91,8 +92,19 @@ pub fn fit(
         split: None,
         seed,
     };
-    let trained = selection::train(&request, learners)?;
+    let mut trained = selection::train(&request, learners)?;
     let artifact = sealed(options, &inferred, trained.parts, trained_through, &table_sha256)?;
+    trained.report.diagnostics = artifact.propensity(name).map(|model| {
+        diagnostics::diagnose(&Subject {
+            dataset: &dataset,
+            validation: &request.validation,
+            predictions: &trained.predictions,
+            report: &trained.report,
+            artifact: &artifact,
+            model,
+            levels: &diagnostics::table_levels(&inferred.schema),
+        })
+    });
     let customers = dataset.customers();
     let keyed = |p: &selection::Prediction| KeyedPrediction {
         key: customers[p.row].as_str().to_owned(),
