@@ -14,6 +14,9 @@ use crate::selection::{Candidate, PropensityReport, ValidationSummary};
 use crate::train::TrainingReport;
 use plot::Plot;
 
+mod card;
+mod curves;
+mod diagnostics;
 mod fit;
 mod plot;
 
@@ -73,8 +76,8 @@ fn head(report: &TrainingReport) -> String {
     )
 }
 
-fn propensity_section(report: &PropensityReport) -> String {
-    let test = &report.test;
+pub(crate) fn propensity_section(report: &PropensityReport) -> String {
+    let (test, told) = (&report.test, report.diagnostics.as_ref());
     let estimate =
         |estimate: Estimate| format!("{:.3} <small>\u{b1} {:.3}</small>", estimate.value, estimate.se);
     let by_chance = format!("calibration error (by chance {:.3})", test.calibration_error_by_chance);
@@ -88,13 +91,15 @@ fn propensity_section(report: &PropensityReport) -> String {
     ];
     format!(
         "<h2>{}</h2><p class=muted>{}</p>{}{}<div class=pair><div class=card><h3>Calibration</h3>{}</div>\
-         <div class=card><h3>ROC curve</h3>{}</div></div>{}",
+         <div class=card><h3>ROC curve</h3>{}</div>{}</div>{}{}",
         escape(&report.name),
         definition(report),
         tile_row(&tiles),
         candidates_table(&report.candidates),
         calibration_plot(&report.calibration_bins),
         roc_plot(&report.roc),
+        told.map_or(String::new(), curves::plots),
+        told.map_or(String::new(), diagnostics::tables),
         details("What the learners say", &candidate_notes(&report.candidates)),
     )
 }
@@ -185,7 +190,12 @@ fn candidate_notes(candidates: &[Candidate]) -> String {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    let percent = 100.0 * share;
+    if (percent - percent.round()).abs() < 1e-6 {
+        format!("{percent:.0} %")
+    } else {
+        format!("{percent:.1} %")
+    }
 }
 
 fn calibration_plot(bins: &[CalibrationBin]) -> String {

@@ -85,6 +85,15 @@ impl Plot {
         ));
     }
 
+    /// A filled bar with a hover text.
+    pub(super) fn bar(&mut self, class: &str, x: (f64, f64), y: (f64, f64), hover: &str) {
+        let (left, right, top, bottom) = (self.px(x.0), self.px(x.1), self.py(y.1), self.py(y.0));
+        let (width, height, hover) = (right - left, bottom - top, super::escape(hover));
+        self.write(format_args!(
+            "<rect class=\"{class}\" x={left:.1} y={top:.1} width={width:.1} height={height:.1}><title>{hover}</title></rect>"
+        ));
+    }
+
     /// A straight segment.
     pub(super) fn segment(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let (x1, y1, x2, y2) = (self.px(from.0), self.py(from.1), self.px(to.0), self.py(to.1));
