@@ -125,15 +125,22 @@ pub(super) enum Bins {
 }
 
 impl Bins {
-    /// Tenths of the known `values`; fewer where many are equal.
+    /// Tenths of the known `values`, fewer where many are equal; a bin for each where there are ten values at most.
     pub(super) fn quantiles(values: &[f64]) -> Self {
         let mut known: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         known.sort_by(f64::total_cmp);
-        let Some(&highest) = known.last() else { return Self::Quantiles(Vec::new()) };
-        let ends = (1..N_BINS).map(|bin| known[(known.len() * bin / N_BINS).saturating_sub(1)]);
-        let mut ends: Vec<f64> = ends.filter(|end| *end < highest).collect();
+        let mut different = known.clone();
+        different.dedup();
+        let Some(highest) = different.pop() else { return Self::Quantiles(Vec::new()) };
+        if different.len() < N_BINS {
+            return Self::Quantiles(different);
+        }
+        let tenth = |bin: usize| known[(known.len() * bin / N_BINS).saturating_sub(1)];
+        let mut ends: Vec<f64> = (1..N_BINS).map(tenth).filter(|end| *end < highest).collect();
         ends.dedup();
-        Self::Quantiles(ends)
+        // Where over nine tenths are the highest value, what lies below it has a bin all the same.
+        let below = different.last().copied().filter(|_| ends.is_empty());
+        Self::Quantiles(ends.into_iter().chain(below).collect())
     }
 
     /// The most frequent codes among `values`.

@@ -148,11 +148,11 @@ fn bins_are_tenths_of_what_was_fitted() {
     assert_eq!(counts, [[1].as_slice(), &[10; 10]].concat());
     assert_eq!(bins.counts(&[-5.0, 1e9, f64::NAN])[..2], [1, 1]);
     assert_eq!(bins.counts(&[-5.0, 1e9]).last(), Some(&1));
-    // Nine of ten values are equal: one bin holds them, another the rest.
-    assert_eq!(
-        Bins::quantiles(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 7.0]).counts(&[0.0, 7.0]),
-        [0, 1, 1]
-    );
+    // A flag that is nearly always set, and a quantity that nearly always is at its highest.
+    let flag: Vec<f64> = (0..100).map(|at| f64::from(u8::from(at > 2))).collect();
+    assert_eq!(Bins::quantiles(&flag).counts(&flag), [0, 3, 97]);
+    let full: Vec<f64> = (0..400).map(|at| f64::from(at.min(20))).collect();
+    assert_eq!(Bins::quantiles(&full).counts(&full), [0, 20, 380]);
     assert_eq!(Bins::quantiles(&[f64::NAN]).counts(&[1.0, f64::NAN]), [1, 1]);
 }
 
@@ -416,7 +416,7 @@ fn page_and_json_agree_and_names_are_escaped() {
         let mut told = vec![
             format!("{:.3}", number("precision_recall/average_precision/value")),
             format!("{:.2}", number("deciles/0/lift")),
-            format!("{:.1} \u{b1}", number("costs/best/net_value/value")),
+            format!("{:.0} \u{b1}", number("costs/best/net_value/value")),
             format!("{:.3} \u{b1}", number("importance/features/0/mean_abs/value")),
             format!("{:.2} (", number("stability/rank_correlation/value")),
             format!("{:.1} %", 100.0 * number("segments/1/predicted")),

@@ -30,13 +30,17 @@ fn facts(card: &ModelCard) -> Vec<(&'static str, String)> {
             format!("out of fold, {n_scored} of {n_folds} folds scored")
         }
     };
+    let model = match card.name == card.project {
+        true => escape(&card.name),
+        false => format!("{} of {}", escape(&card.name), escape(&card.project)),
+    };
     let cutoffs = card.split.as_ref().map_or(String::new(), |split| {
         let fit: Vec<String> = split.fit.iter().map(|cutoff| cutoff.day().to_string()).collect();
         let (calibrate, test) = (split.calibrate.day(), split.test.day());
         format!("fitted {}; calibrated {calibrate}; tested {test}", fit.join(", "))
     });
     vec![
-        ("model", format!("{} of {}", escape(&card.name), escape(&card.project))),
+        ("model", model),
         ("outcome", escape(&card.outcome)),
         ("candidates", escape(&card.candidates.join(", "))),
         ("sealed", format!("{}, {} calibration", escape(&card.learner), escape(card.calibration))),

@@ -18,10 +18,13 @@ pub(super) fn plots(diagnostics: &Diagnostics) -> String {
         ("Gains", gains),
         ("Rate and lift by tenth", lift),
         ("Where the probabilities lie", scores(&diagnostics.scores)),
-        ("What a threshold is worth", costs(&diagnostics.costs)),
     ]
     .map(|(name, content)| format!("<div class=card><h3>{name}</h3>{content}</div>"))
     .concat()
+        + &format!(
+            "<div class=\"card wide\"><h3>What a threshold is worth</h3><div class=pair>{}</div></div>",
+            costs(&diagnostics.costs)
+        )
 }
 
 fn precision_recall(curve: &PrecisionRecall) -> String {
@@ -148,38 +151,36 @@ fn costs(costs: &Costs) -> String {
         let hover = format!("best: {}", cost_point(&costs.best));
         plot.dot("second", (threshold, costs.best.net_value.value), 5.0, &hover);
     }
-    plot.finish() + &cost_text(costs)
+    format!("<div>{}</div><div>{}</div>", plot.finish(), cost_text(costs))
+}
+
+fn worth(point: &CostPoint) -> String {
+    format!("{} per 1,000 rows", plus_minus(point.net_value, 0))
 }
 
 fn cost_point(point: &CostPoint) -> String {
     match point.threshold {
-        None => "acting on nobody: 0".to_owned(),
+        None => "acting on nobody, worth 0".to_owned(),
         Some(threshold) => format!(
-            "at or above {}: {} of rows, {} per 1,000",
+            "at or above {}, which are {} of rows, worth {}",
             fine_percent(threshold),
             fine_percent(point.share),
-            plus_minus(point.net_value, 1)
+            worth(point)
         ),
     }
 }
 
 fn cost_text(costs: &Costs) -> String {
-    let mut lines = vec![
-        format!("Best on these rows, <span class=second>marked</span>: {}.", cost_point(&costs.best)),
-        format!("Cost over benefit, {}", cost_point(&costs.break_even)),
-        format!("Everybody, {}", cost_point(&costs.everybody)),
-    ];
+    let mut lines =
+        vec![format!("Best on these rows (<span class=second>marked</span>): {}.", cost_point(&costs.best))];
     if let Some((low, high)) = costs.near_best {
-        lines.push(format!(
-            "95 % of the best value or more from {} to {}.",
-            fine_percent(low),
-            fine_percent(high)
-        ));
+        let (low, high) = (fine_percent(low), fine_percent(high));
+        lines.push(format!("From {low} to {high}, the value stays above 95 % of that."));
     }
+    lines.push(format!("At cost over benefit: {}.", cost_point(&costs.break_even)));
+    lines.push(format!("Acting on everybody is worth {}.", worth(&costs.everybody)));
     let other = costs.sensitivity.iter().filter(|one| one.benefit != costs.benefit);
-    lines.extend(
-        other.map(|one| format!("Were the benefit {}, best {}.", one.benefit, cost_point(&one.best))),
-    );
+    lines.extend(other.map(|one| format!("Were the benefit {}: {}.", one.benefit, cost_point(&one.best))));
     let items: Vec<String> = lines.iter().map(|line| format!("<li>{line}</li>")).collect();
     let assumed = format!(
         "Benefit of acting on a row with the outcome {}, cost of acting on a row {}: stated, not measured. It takes an \

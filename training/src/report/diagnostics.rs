@@ -123,7 +123,7 @@ fn segments(segments: &[Segment]) -> String {
         segments.len()
     );
     let heads = ["feature", "segment", "rows", "observed", "predicted", "predicted \u{2212} observed", "AUC"];
-    table(&heads, &rows) + &muted(&text)
+    table(&heads, &rows).replacen("<th>segment", "<th class=level>segment", 1) + &muted(&text)
 }
 
 fn signed_percent(share: f64) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Margins around the plotting area: left, top, right, bottom, in pixels.
-const MARGIN: (f64, f64, f64, f64) = (52.0, 14.0, 14.0, 44.0);
+const MARGIN: (f64, f64, f64, f64) = (64.0, 14.0, 24.0, 44.0);
 
 /// A plotting area under construction.
 pub(super) struct Plot {
