@@ -59,6 +59,12 @@ fn the_demo_closes_the_loop() {
             1
         );
     }
+    for propensity in propensities {
+        let found = &propensity["diagnostics"];
+        assert_eq!(found["drift"]["status"], "measured");
+        assert!(!found["importance"]["features"].as_array().unwrap().is_empty());
+        assert_eq!(found["card"]["artifact_sha256"], report["training"]["report"]["artifact_sha256"]);
+    }
     let customers = report["at_risk"]["customers"].as_array().unwrap();
     let ranked = |name: &str| customers.iter().map(|row| row[name].as_f64().unwrap()).collect::<Vec<_>>();
     assert!(ranked("value_at_risk_minor").is_sorted_by(|a, b| a >= b));

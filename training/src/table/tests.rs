@@ -117,6 +117,21 @@ fn fitted() -> &'static Fit {
 }
 
 #[test]
+fn what_is_sealed_is_diagnosed_with_the_texts_of_the_table() {
+    let fitted = fitted();
+    let found = fitted.report.propensity.diagnostics.as_ref().unwrap();
+    assert_eq!(found.card.artifact_sha256, fitted.artifact.sha256());
+    assert_eq!(found.card.sources["table"], fitted.report.table_sha256);
+    assert_eq!(found.deciles.iter().map(|decile| decile.n).sum::<usize>(), fitted.predictions.len());
+    let mut levels: Vec<&str> =
+        found.segments.iter().filter(|one| one.feature == "plan").map(|one| one.level.as_str()).collect();
+    levels.sort_unstable();
+    assert_eq!(levels, ["a, b", "c \"d\"", "e", "missing"]);
+    let member = found.segments.iter().find(|one| one.feature == "member").unwrap();
+    assert_eq!(member.level, "false");
+}
+
+#[test]
 fn every_format_gives_the_same_schema_and_the_same_scores() {
     let (_dir, paths) = files();
     let own = fitted();
