@@ -9,8 +9,8 @@ use nextbest_models::artifact::Artifact;
 use nextbest_models::table::{LabelValue, RowReader, TableSchema};
 use nextbest_training::foreign::{ForeignError, ImportOptions, import};
 
-/// What the issue of both sides agreeing is held to: XGBoost sums in 32 bits, which errs by up to 60 roundings of
-/// numbers near 1; a quarter of that, the slope of the logistic function, reaches the probability.
+/// XGBoost sums in 32 bits, which errs by up to 60 roundings of numbers near 1; a quarter of that, the greatest slope of
+/// the logistic function, reaches the probability: 60 x 6e-8 / 4 = 9e-7.
 const TOLERANCE: f64 = 1e-6;
 
 fn fixtures() -> PathBuf {
