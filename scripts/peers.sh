@@ -8,10 +8,14 @@ set -eu
 cd "$(dirname "$0")/.."
 
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/nextbest/bench-venv
-if [ ! -x "$venv/bin/python" ]; then
+requirements=tests/benches/peers/requirements.txt
+if ! cmp -s "$requirements" "$venv/requirements.txt"; then
     echo "installing the peers into $venv" >&2
+    rm -rf "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --requirement tests/benches/peers/requirements.txt
+    "$venv/bin/pip" install --quiet --requirement "$requirements"
+    # Written last: a cut-off install is started over.
+    cp "$requirements" "$venv/requirements.txt"
 fi
 cargo build --release --locked --workspace --bins
 nextbest=${CARGO_TARGET_DIR:-target}/release/nextbest
