@@ -5,34 +5,23 @@ use std::collections::BTreeSet;
 use hessboost::tree::RegTree;
 use nextbest_models::propensity::trees::{Tree, TreeNode};
 
-use crate::learner::hessboost_trees::bound;
+use crate::learner::hessboost_trees::{bound, breadth_first};
 
-/// `tree`, breadth first. `exact` are LightGBM's 64-bit thresholds of its inner nodes; empty for models that compare 32
-/// bits.
+/// `tree` with tests of its own features. `exact` are LightGBM's 64-bit thresholds of its inner nodes; empty for models
+/// that compare 32 bits.
 pub(super) fn tree(tree: &RegTree, exact: &[f64]) -> Tree {
-    let mut order = vec![0];
-    let mut sealed = Tree::with_capacity(tree.num_nodes());
-    while let Some(&at) = order.get(sealed.len()) {
+    breadth_first(tree, |at, child, cover| {
         let node = tree.node(at);
-        let cover = f64::from(node.sum_hess);
-        if node.is_leaf() {
-            sealed.push(TreeNode::Leaf { value: f64::from(node.leaf_value), cover });
-            continue;
-        }
-        let (feature, child, missing_passes) = (node.split_feature as usize, order.len(), node.default_left);
-        sealed.push(if node.is_categorical {
+        let (feature, missing_passes) = (node.split_feature as usize, node.default_left);
+        if node.is_categorical {
             let codes = tree.split_categories(at).to_vec();
-            TreeNode::OneOf { feature, codes, missing_passes, child, cover }
-        } else {
-            // Where the 32-bit test is the image of the 64-bit one, the latter is what the model's owner compares.
-            let threshold = exact.get(at).copied().filter(|&threshold| above(threshold) == node.split_cond);
-            let bound = threshold.unwrap_or_else(|| bound(node.split_cond));
-            TreeNode::AtMost { feature, bound, missing_passes, child, cover }
-        });
-        // The reader validated the links: children are there, each once.
-        order.extend([node.left as usize, node.right as usize]);
-    }
-    sealed
+            return (TreeNode::OneOf { feature, codes, missing_passes, child, cover }, false);
+        }
+        // Where the 32-bit test is the image of the 64-bit one, the latter is what the model's owner compares.
+        let threshold = exact.get(at).copied().filter(|&threshold| above(threshold) == node.split_cond);
+        let bound = threshold.unwrap_or_else(|| bound(node.split_cond));
+        (TreeNode::AtMost { feature, bound, missing_passes, child, cover }, false)
+    })
 }
 
 /// The smallest 32-bit number above `threshold`.

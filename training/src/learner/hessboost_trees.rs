@@ -22,7 +22,7 @@ mod configuration;
 mod search;
 mod seal;
 
-pub(crate) use seal::bound;
+pub(crate) use seal::{bound, breadth_first};
 
 /// Rows predicted at a time: bounds the table of leaves.
 const BATCH_ROWS: usize = 4096;

@@ -9,8 +9,16 @@ use nextbest_models::propensity::trees::{Tree, TreeNode};
 
 use super::columns::{Columns, Reading};
 
-/// `tree`, breadth first: siblings side by side, after their parent.
+/// `tree` with the tests of our columns.
 pub(super) fn tree(tree: &RegTree, columns: &Columns) -> Tree {
+    breadth_first(tree, |at, child, cover| {
+        test(tree.node(at), tree.split_categories(at), columns, child, cover)
+    })
+}
+
+/// `tree`, breadth first: siblings side by side, after their parent. `test` gives, for a node's number, the place of its
+/// children and its cover, the test, and whether what passes it goes to hessboost's right.
+pub(crate) fn breadth_first(tree: &RegTree, test: impl Fn(usize, usize, f64) -> (TreeNode, bool)) -> Tree {
     let mut order = vec![0];
     let mut sealed = Tree::with_capacity(tree.num_nodes());
     while let Some(&at) = order.get(sealed.len()) {
@@ -20,10 +28,9 @@ pub(super) fn tree(tree: &RegTree, columns: &Columns) -> Tree {
             sealed.push(TreeNode::Leaf { value: f64::from(node.leaf_value), cover });
             continue;
         }
-        let child = order.len();
-        let (test, swapped) = test(node, tree.split_categories(at), columns, child, cover);
+        let (test, swapped) = test(at, order.len(), cover);
         sealed.push(test);
-        // hessboost validates every trained tree: children are there, each once.
+        // hessboost validates every tree it trained or read: children are there, each once.
         let (left, right) = (node.left as usize, node.right as usize);
         order.extend(if swapped { [right, left] } else { [left, right] });
     }
