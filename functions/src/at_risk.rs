@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::door::RequestId;
 use crate::keys::sha256_hex;
 use crate::problem::Problem;
-use crate::provenance::{Absent, ModelVersion, model_versions};
+use crate::provenance::{Absent, Interval, ModelVersion, model_versions};
 use crate::request::Query;
 use crate::snapshot::{AtRisk, Cutoff, Header};
 use crate::store::PAGE_SIZE;
@@ -87,7 +87,7 @@ pub struct List {
 struct Row {
     customer_id: String,
     rank: usize,
-    churn_probability: Interval,
+    churn_probability: Likelihood,
     band: String,
     #[schema(value_type = String)]
     lifecycle_stage: Stage,
@@ -105,11 +105,10 @@ struct Row {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Interval {
+struct Likelihood {
     value: f64,
-    lo: Option<f64>,
-    hi: Option<f64>,
-    code: &'static str,
+    #[serde(flatten)]
+    interval: Interval,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -149,13 +148,14 @@ async fn list(
         Problem::not_found("unknown_snapshot", detail)
     })?;
     let (customers, next) = read(&app, &cursor, &filter, limit, header.population.n_active).await?;
+    let (reasons, level) = (&app.project.reasons, header.interval_level);
     Ok(axum::Json(List {
         request_id,
         as_of: header.as_of,
         sort: SORT,
         churn_definition: json!(header.churn_definition),
         population: json!(header.population),
-        customers: customers.into_iter().map(|customer| row(&app.project.reasons, customer)).collect(),
+        customers: customers.into_iter().map(|customer| row(reasons, level, customer)).collect(),
         next_cursor: next.map(|position| {
             let snapshot_id = cursor.snapshot_id.clone();
             encode(&Cursor { snapshot_id, position }, &filter)
@@ -241,15 +241,13 @@ fn passes(customer: &AtRisk, filter: &Filter) -> bool {
         && filter.min_risk.is_none_or(|risk| customer.churn_probability >= risk)
 }
 
-fn row(reasons: &ReasonList, customer: AtRisk) -> Row {
+fn row(reasons: &ReasonList, level: Option<f64>, customer: AtRisk) -> Row {
     Row {
         customer_id: customer.customer_id.as_str().to_owned(),
         rank: customer.rank,
-        churn_probability: Interval {
+        churn_probability: Likelihood {
             value: customer.churn_probability,
-            lo: None,
-            hi: None,
-            code: "interval_not_estimated",
+            interval: Interval::new(customer.churn_interval, level),
         },
         band: customer.band,
         lifecycle_stage: customer.lifecycle_stage,

@@ -25,7 +25,7 @@ use crate::clock;
 use crate::door::RequestId;
 use crate::events::{KEEP_DAYS, expiry_seconds};
 use crate::problem::Problem;
-use crate::provenance::{Absent, AbsentInterval, FeatureState, Provenance, Reason, Timing, reasons};
+use crate::provenance::{Absent, FeatureState, Interval, Provenance, Reason, Timing, reasons};
 use crate::request::Json;
 use crate::store::{LoggedDecision, StoreError, Subject};
 
@@ -132,7 +132,8 @@ struct Offered {
     #[schema(value_type = Object)]
     factors: Factors,
     propensity_model: String,
-    interval: AbsentInterval,
+    /// Of the propensity.
+    interval: Interval,
     evidence: BTreeMap<String, u64>,
     uplift: Absent,
     reason_codes: Vec<Reason>,
@@ -288,7 +289,7 @@ fn offered(app: &App, explain: Explain, candidate: Candidate, row: &[f64]) -> Of
         priority: candidate.priority,
         factors: candidate.factors,
         propensity_model: candidate.propensity_model,
-        interval: AbsentInterval::because("not_estimated"),
+        interval: model.map_or(Interval::because("no_model"), |model| Interval::of(model, row)),
         evidence: model.map(|model| model.metadata().counts.clone()).unwrap_or_default(),
         uplift: Absent::because("no_uplift_model"),
         reason_codes: model.map(|model| reasons(&app.project, model, row, n_reasons)).unwrap_or_default(),

@@ -8,7 +8,7 @@ use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::Customer;
 use nextbest_models::feature::FeatureVector;
 use nextbest_models::project::Project;
-use nextbest_models::propensity::PropensityModel;
+use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
 use nextbest_models::units::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -113,19 +113,40 @@ impl Absent {
     }
 }
 
-/// An interval that is not there, and why.
+/// How far a probability can be off; bounds that are not there are null beside a code that says why.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct AbsentInterval {
+pub struct Interval {
+    /// Lower bound.
     lo: Option<f64>,
+    /// Upper bound.
     hi: Option<f64>,
-    code: &'static str,
+    /// Probability with which the bounds hold.
+    level: Option<f64>,
+    /// Why there are none; null where there are.
+    code: Option<&'static str>,
 }
 
-impl AbsentInterval {
+impl Interval {
+    /// Of the probability that `model` gives for `row`.
+    #[must_use]
+    pub fn of(model: &PropensityModel, row: &[f64]) -> Self {
+        let bounds = model.score_interval(row).map(|(lo, hi)| (lo.get(), hi.get()));
+        Self::new(bounds, model.interval().map(ProbabilityInterval::level))
+    }
+
+    /// From bounds that were computed at `level`.
+    #[must_use]
+    pub fn new(bounds: Option<(f64, f64)>, level: Option<f64>) -> Self {
+        match bounds.zip(level) {
+            Some(((lo, hi), level)) => Self { lo: Some(lo), hi: Some(hi), level: Some(level), code: None },
+            None => Self::because("not_estimated"),
+        }
+    }
+
     /// Nothing, because of `code`.
     #[must_use]
     pub const fn because(code: &'static str) -> Self {
-        Self { lo: None, hi: None, code }
+        Self { lo: None, hi: None, level: None, code: Some(code) }
     }
 }
 

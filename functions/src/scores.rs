@@ -15,9 +15,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::door::RequestId;
 use crate::problem::Problem;
-use crate::provenance::{
-    AbsentInterval, FeatureState, ModelVersion, Reason, Timing, model_versions, reasons,
-};
+use crate::provenance::{FeatureState, Interval, ModelVersion, Reason, Timing, model_versions, reasons};
 use crate::request::Json;
 use crate::store::Subject;
 
@@ -79,8 +77,8 @@ pub struct Score {
     pub outcome: Option<LabelRule>,
     /// The probability.
     pub probability: f64,
-    /// Not estimated yet.
-    pub interval: AbsentInterval,
+    /// How far it can be off.
+    pub interval: Interval,
     /// Strongest first.
     pub reasons: Vec<Reason>,
 }
@@ -105,7 +103,7 @@ async fn score(
         name: model.name().to_owned(),
         outcome: model.metadata().label.clone(),
         probability: model.score(features.values()).get(),
-        interval: AbsentInterval::because("not_estimated"),
+        interval: Interval::of(model, features.values()),
         reasons: reasons(&app.project, model, features.values(), request.reasons),
     });
     let propensities = propensities.collect();

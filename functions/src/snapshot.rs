@@ -12,7 +12,7 @@ use nextbest_models::customer::{Customer, CustomerId};
 use nextbest_models::lifecycle::Stage;
 use nextbest_models::policy::{Known, Question, decide};
 use nextbest_models::project::LabelRule;
-use nextbest_models::propensity::PropensityModel;
+use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
 use nextbest_models::units::{Probability, Timestamp};
 use nextbest_models::value::recent_value_minor;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,9 @@ pub struct Header {
     pub cutoff_curve: Vec<Cutoff>,
     /// Metrics of the churn model on rows it never saw.
     pub quality: BTreeMap<String, f64>,
+    /// Probability with which the bounds of churn probabilities hold; none where there are none.
+    #[serde(default)]
+    pub interval_level: Option<f64>,
     /// The artifact that scored, as SHA-256.
     pub artifact_sha256: String,
 }
@@ -109,6 +112,9 @@ pub struct AtRisk {
     pub rank: usize,
     /// P(churn), calibrated.
     pub churn_probability: f64,
+    /// Bounds of it at the header's `interval_level`; none where the model carries none.
+    #[serde(default)]
+    pub churn_interval: Option<(f64, f64)>,
     /// high (from 0.5), medium (from 0.25) or low.
     pub band: String,
     /// Where they stand.
@@ -176,6 +182,7 @@ fn score(
         customer_id: customer.id().clone(),
         rank: 0,
         churn_probability: probability,
+        churn_interval: model.score_interval(features.values()).map(|(lo, hi)| (lo.get(), hi.get())),
         band: band(probability).to_owned(),
         lifecycle_stage: project.settings.lifecycle.stage(customer, &project.schema, today),
         recent_value_minor: value,
@@ -249,6 +256,7 @@ fn header(
         population: Population { definition, n_known, n_active: rows.len() },
         cutoff_curve: cutoff_curve(rows),
         quality: model.metadata().metrics.clone(),
+        interval_level: model.interval().map(ProbabilityInterval::level),
         artifact_sha256: artifact.sha256().to_owned(),
     }
 }

@@ -18,6 +18,7 @@ use nextbest_models::event::Event;
 use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity, demand};
 use nextbest_models::project::Project;
 use nextbest_models::propensity::Calibration;
+use nextbest_models::propensity::interval::{Knot, ProbabilityInterval};
 use nextbest_models::propensity::linear::{ColumnSpec, Transform};
 use nextbest_models::units::{Seed, Timestamp};
 use serde_json::{Value, json};
@@ -64,6 +65,9 @@ pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
     // Log-odds of churn: -1 + recency / 30 days - orders. Of conversion: -1 + 0.1 views.
     builder.propensity(propensity(project, "churn", -1.0, &[(0, 1.0, -1.0), (2, 1.0 / 30.0, 1.0)]));
     builder.propensity(propensity(project, "conversion", -1.0, &[(3, 0.1, 1.0)]));
+    // Of conversion alone: within a tenth and nine tenths at any margin from -9 on.
+    let knots = [Knot { margin: -9.0, lo: 0.1, hi: 0.9 }, Knot { margin: 9.0, lo: 0.1, hi: 0.9 }];
+    builder.interval(&ProbabilityInterval::new(0.9, &knots).expect("a good interval"));
     let record = DemandRecord {
         level: DemandLevel::Sku,
         name: "MUG".to_owned(),

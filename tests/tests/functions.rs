@@ -159,6 +159,8 @@ async fn the_loop_closes() {
     assert_eq!(scores["propensities"][0]["reasons"][0]["code"], "ordering");
     assert_eq!(scores["propensities"][0]["reasons"][0]["direction"], "lowers");
     assert_eq!(scores["propensities"][0]["interval"]["code"], "not_estimated");
+    let sealed = json!({ "lo": 0.1, "hi": 0.9, "level": 0.9, "code": null });
+    assert_eq!(scores["propensities"][1]["interval"], sealed);
 
     let question = json!({ "customer_id": "ann", "max_actions": 2, "explain": "full" });
     let (status, decision) = world.post(Role::Crm, "/v1/decisions/next-best-action", &question).await;
@@ -170,6 +172,7 @@ async fn the_loop_closes() {
     let best = &decision["actions"][0];
     assert_eq!((&best["action_id"], &best["rank"]), (&json!("second_order"), &json!(1)));
     close(&best["priority"], conversion * 3000.0);
+    assert_eq!(best["interval"], sealed);
     close(&decision["actions"][1]["priority"], churn * (0.2 * 8_000.0));
     close(&decision["exploration"]["choice_probability"], 1.0);
     assert_eq!(decision["degraded"], json!([]));
