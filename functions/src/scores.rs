@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::door::RequestId;
 use crate::problem::Problem;
 use crate::provenance::{
-    AbsentInterval, FeatureState, ModelVersion, Reason, Timing, model_versions, reasons,
+    AbsentInterval, FeatureState, ModelVersion, Reason, Timing, model_versions, named_reasons,
 };
 use crate::request::Json;
 use crate::store::Subject;
@@ -101,12 +101,20 @@ async fn score(
     timing.step("load");
 
     let features = app.project.schema.features(&customer, now);
-    let propensities = models.iter().map(|model| Score {
-        name: model.name().to_owned(),
-        outcome: model.metadata().label.clone(),
-        probability: model.score(features.values()).get(),
-        interval: AbsentInterval::because("not_estimated"),
-        reasons: reasons(&app.project, model, features.values(), request.reasons),
+    let propensities = models.iter().map(|model| {
+        let (probability, reasons) = if request.reasons > 0 {
+            let (probability, explanation) = model.score_and_explain(features.values());
+            (probability, named_reasons(&app.project, &explanation, request.reasons))
+        } else {
+            (model.score(features.values()), Vec::new())
+        };
+        Score {
+            name: model.name().to_owned(),
+            outcome: model.metadata().label.clone(),
+            probability: probability.get(),
+            interval: AbsentInterval::because("not_estimated"),
+            reasons,
+        }
     });
     let propensities = propensities.collect();
     timing.step("score");

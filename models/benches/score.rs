@@ -21,7 +21,7 @@ use nextbest_models::units::{Seed, Timestamp};
 
 const N_TREES: usize = 500;
 const N_ROWS: usize = 2_048;
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 const RUN: usize = 32;
 const MEASURED: Duration = Duration::from_millis(300);
 const N_REPEATS: usize = 40;
@@ -94,9 +94,9 @@ fn measure(case: &Case) {
 fn reasons(model: &PropensityModel, rows: Rows<'_>, n_features: usize) -> f64 {
     let (mut contributions, mut scratch) = (vec![0.0; n_features], Scratch::default());
     per_row(N_ROWS, 8, |at| {
-        let row = rows.row(at);
-        let baseline = model.contributions_into(row, &mut contributions, &mut scratch);
-        model.margin(row) + baseline + contributions[0]
+        let (probability, explained) =
+            model.score_with_contributions(rows.row(at), &mut contributions, &mut scratch);
+        probability.get() + explained.baseline + contributions[0]
     })
 }
 

@@ -36,9 +36,7 @@ fn main() {
     println!("nextbest {}", median(RUN, |number| _ = black_box(model.score(at(number)))));
     let (mut contributions, mut scratch) = (vec![0.0; width], Scratch::default());
     let reasons = |number: usize| {
-        contributions.fill(0.0);
-        black_box(model.score(at(number)));
-        black_box(model.contributions_into(at(number), &mut contributions, &mut scratch));
+        black_box(model.score_with_contributions(at(number), &mut contributions, &mut scratch));
     };
     println!("nextbest_reasons {}", median(RUN, reasons));
     let mut margins = vec![0.0; n_rows];
