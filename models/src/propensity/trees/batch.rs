@@ -2,8 +2,8 @@
 //!
 //! One row reads each table row once, so its tables are made small: few rows, and clears that bring them up to date. Of
 //! many rows each slice can have a row of its own for every bin that differs, a cache line each, and no clears: one AND
-//! an axis. These slices take about a millisecond to make from the sealed tables and as much memory again, so they are
-//! made when as many rows were asked for as that is worth, and kept. Words, and the order in which leaves are added, are
+//! an axis. These slices take as long to make from the sealed tables as some thousand rows do, and as much memory again, so
+//! they are made when that many rows were asked for, and kept. Words, and the order in which leaves are added, are
 //! those of a single row: so is every bit of the result.
 
 use std::sync::OnceLock;
@@ -17,7 +17,7 @@ use super::axes::Axis;
 use super::tables::{Sums, Tables, Word};
 
 /// Rows in many-row calls after which slices are made.
-const WORTH: usize = 1024;
+const WORTH: usize = 4096;
 /// Calls of fewer rows are scored row by row: slices pay by being used again while they are in the cache.
 const FEW: usize = 16;
 /// Rows scored together, whose bins and sums stay in the first cache beside a slice.
@@ -35,7 +35,7 @@ impl Line {
     const N_BYTES: usize = size_of::<Self>();
 
     /// As many words as fit, which `words` are.
-    fn of<W: Word>(words: &[W]) -> Self {
+    pub(super) fn of<W: Word>(words: &[W]) -> Self {
         Self::read_from_bytes(words.as_bytes()).unwrap_or(Self([u64::MAX; 8]))
     }
 

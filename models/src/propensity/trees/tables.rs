@@ -11,7 +11,7 @@
 use std::ops::BitAnd;
 
 use zerocopy::little_endian::{F64, U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
 
 use super::axes::Axis;
 use super::batch::Line;
@@ -66,7 +66,7 @@ macro_rules! word {
                 $leaf(self)
             }
             fn fill(self) -> Line {
-                Line(transmute!([self; size_of::<Line>() / size_of::<$word>()]))
+                Line::of(&[self; size_of::<Line>() / size_of::<$word>()])
             }
             #[inline]
             fn words(line: &Line) -> &[Self] {
