@@ -31,8 +31,8 @@ pub use trees::{Scratch, TreesModel};
 
 use blend::Member;
 
-/// An open artifact's bytes, shared by the models that look into them.
-pub type Bytes = Arc<Vec<u8>>;
+/// An open artifact's bytes, read or mapped, shared by the models that look into them.
+pub use bytes::Bytes;
 
 /// Rows of features, one after another.
 #[derive(Clone, Copy, Debug)]

@@ -194,7 +194,7 @@ impl TreesModel {
         self.directory.check::<Stem>(Part::Stems, "stems", n_trees)?;
         self.directory.check::<Node>(Part::Nodes, "nodes", n_nodes)?;
         self.directory.check::<Path>(Part::Paths, "paths", (n_nodes - n_trees) / 2)?;
-        self.grove().check()
+        self.grove().check(self.layout == Layout::Walker)
     }
 
     fn check_tables(&self, n_trees: usize, n_slots: usize) -> Result<(), TreesError> {
@@ -220,7 +220,7 @@ impl TreesModel {
         }
         self.directory.check::<F64>(Part::Leaves, "leaves", n_trees * n_slots)?;
         let leaves = self.part::<F64>(Part::Leaves);
-        match leaves.iter().position(|leaf| !check::within(leaf.get())) {
+        match check::beyond(leaves) {
             Some(node) => Err(TreesError::Value { tree: node / n_slots, node, value: leaves[node].get() }),
             None => Ok(()),
         }
@@ -272,8 +272,8 @@ impl TreesModel {
 
     /// Sets `margins` to the log-odds of the rows, bit for bit what [`Self::margin`] gives for each.
     ///
-    /// From about a thousand rows on, in one call or several, tables for many rows are made of those for one, and kept
-    /// as long as the model: a millisecond or some, and as much memory again as the artifact takes.
+    /// From some thousand rows on, in one call or several, tables for many rows are made of those for one, and kept as
+    /// long as the model: this takes milliseconds once, and as much memory again as the artifact.
     pub fn margins(&self, rows: Rows<'_>, margins: &mut [f64]) {
         match self.layout {
             Layout::Symmetric => self.sums::<u8>(rows, margins),
@@ -283,7 +283,7 @@ impl TreesModel {
             Layout::Walker => self.grove().sums(rows, margins),
         }
         let base = self.header.base.get();
-        margins.iter_mut().for_each(|margin| *margin = base + *margin);
+        margins.iter_mut().for_each(|margin| *margin += base);
     }
 
     fn sums<W: Word>(&self, rows: Rows<'_>, margins: &mut [f64]) {
