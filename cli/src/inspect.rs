@@ -19,9 +19,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Reads and opens an artifact file of any schema.
+/// Maps and opens an artifact file of any schema.
 pub fn open(file: &PathBuf) -> Result<Artifact, Failure> {
-    let bytes = std::fs::read(file).map_err(|error| Failure::call(format!("{}: {error}", file.display())))?;
+    let bytes =
+        nextbest_mapping::map(file).map_err(|error| Failure::call(format!("{}: {error}", file.display())))?;
     Ok(Artifact::from_bytes(bytes, None).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?)
 }
 

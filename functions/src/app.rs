@@ -118,7 +118,8 @@ fn read_artifact(config: &Config, project: &Project) -> Result<Option<Artifact>,
             None => return Ok(None),
         },
     };
-    let bytes = std::fs::read(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    let bytes =
+        nextbest_mapping::map(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
     let artifact = Artifact::from_bytes(bytes, Some(project.schema.fingerprint()));
     artifact.map(Some).map_err(|source| OpenError::Artifact { path, source })
 }

@@ -8,7 +8,7 @@ use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::Customer;
 use nextbest_models::feature::FeatureVector;
 use nextbest_models::project::Project;
-use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
+use nextbest_models::propensity::{Explanation, ProbabilityInterval, PropensityModel};
 use nextbest_models::units::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -230,11 +230,13 @@ pub struct Reason {
 /// The `n` strongest reasons of `model` for `row`, as `project` names them, strongest first.
 #[must_use]
 pub fn reasons(project: &Project, model: &PropensityModel, row: &[f64], n: usize) -> Vec<Reason> {
-    if n == 0 {
-        return Vec::new();
-    }
-    let explanation = model.explain(row);
-    let named = project.reasons.name_contributions(&explanation).into_iter();
+    if n == 0 { Vec::new() } else { named_reasons(project, &model.explain(row), n) }
+}
+
+/// The `n` strongest reasons of `explanation`, as `project` names them, strongest first.
+#[must_use]
+pub fn named_reasons(project: &Project, explanation: &Explanation, n: usize) -> Vec<Reason> {
+    let named = project.reasons.name_contributions(explanation).into_iter();
     let reasons = named.take(n).filter(|part| part.log_odds != 0.0).map(|part| Reason {
         code: part.code.to_owned(),
         text: part.text.map(str::to_owned),

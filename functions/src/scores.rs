@@ -15,7 +15,9 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::door::RequestId;
 use crate::problem::Problem;
-use crate::provenance::{FeatureState, Interval, ModelVersion, Reason, Timing, model_versions, reasons};
+use crate::provenance::{
+    FeatureState, Interval, ModelVersion, Reason, Timing, model_versions, named_reasons,
+};
 use crate::request::Json;
 use crate::store::Subject;
 
@@ -99,12 +101,20 @@ async fn score(
     timing.step("load");
 
     let features = app.project.schema.features(&customer, now);
-    let propensities = models.iter().map(|model| Score {
-        name: model.name().to_owned(),
-        outcome: model.metadata().label.clone(),
-        probability: model.score(features.values()).get(),
-        interval: Interval::of(model, features.values()),
-        reasons: reasons(&app.project, model, features.values(), request.reasons),
+    let propensities = models.iter().map(|model| {
+        let (probability, reasons) = if request.reasons > 0 {
+            let (probability, explanation) = model.score_and_explain(features.values());
+            (probability, named_reasons(&app.project, &explanation, request.reasons))
+        } else {
+            (model.score(features.values()), Vec::new())
+        };
+        Score {
+            name: model.name().to_owned(),
+            outcome: model.metadata().label.clone(),
+            probability: probability.get(),
+            interval: Interval::of(model, features.values()),
+            reasons,
+        }
     });
     let propensities = propensities.collect();
     timing.step("score");

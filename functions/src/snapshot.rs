@@ -173,9 +173,9 @@ fn score(
     let window_days = project.settings.activity.window_days;
     customer.inactive_days(&project.schema, today).filter(|days| *days <= window_days)?;
     let features = project.schema.features(customer, now);
-    let probability = model.score(features.values()).get();
+    let (probability, explanation) = model.score_and_explain(features.values());
+    let probability = probability.get();
     let value = recent_value_minor(customer, &project.schema, today, window_days);
-    let explanation = model.explain(features.values());
     let strongest = project.reasons.name_contributions(&explanation);
     let raising = strongest.iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
     Some(AtRisk {

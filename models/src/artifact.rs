@@ -122,9 +122,14 @@ pub struct Artifact {
 
 impl Artifact {
     /// Opens `bytes`, for the features of `expected_schema` (their fingerprint in hex) if one is given.
-    pub fn from_bytes(bytes: Vec<u8>, expected_schema: Option<&str>) -> Result<Self, ArtifactError> {
+    ///
+    /// They are used where they are, nothing is copied: a `Vec<u8>` that was read, or [`Bytes`] that own a mapping.
+    pub fn from_bytes(bytes: impl Into<Bytes>, expected_schema: Option<&str>) -> Result<Self, ArtifactError> {
+        Self::open(bytes.into(), expected_schema)
+    }
+
+    fn open(bytes: Bytes, expected_schema: Option<&str>) -> Result<Self, ArtifactError> {
         let (sections, sha256) = layout::open(&bytes)?;
-        let bytes = Arc::new(bytes);
         let metadata = read_metadata(&bytes, &sections)?;
         if let Some(expected) = expected_schema
             && expected != metadata.schema_fingerprint

@@ -23,7 +23,7 @@ pub mod explain;
 
 pub use blend::BlendModel;
 pub use calibration::Calibration;
-pub use explain::{Contribution, Explanation, GroupedContribution, ReasonSource};
+pub use explain::{Contribution, Explained, Explanation, GroupedContribution, ReasonSource};
 pub use forest::ForestModel;
 pub use interval::ProbabilityInterval;
 pub use linear::LinearModel;
@@ -31,8 +31,8 @@ pub use trees::{Scratch, TreesModel};
 
 use blend::Member;
 
-/// An open artifact's bytes, shared by the models that look into them.
-pub type Bytes = Arc<Vec<u8>>;
+/// An open artifact's bytes, read or mapped, shared by the models that look into them.
+pub use bytes::Bytes;
 
 /// Rows of features, one after another.
 #[derive(Clone, Copy, Debug)]
@@ -194,33 +194,54 @@ impl PropensityModel {
     /// contributions where a forest has no linear model beside it.
     #[must_use]
     pub fn explain(&self, row: &[f64]) -> Explanation {
+        self.score_and_explain(row).1
+    }
+
+    /// The calibrated probability of `row`, bit for bit that of [`Self::score`], and its reasons, those of
+    /// [`Self::explain`]: in one go, which for trees is quicker than one after the other.
+    #[must_use]
+    pub fn score_and_explain(&self, row: &[f64]) -> (Probability, Explanation) {
         let features = self.explained_features();
         let mut added = vec![0.0; features.last().map_or(0, |last| last + 1)];
-        let baseline = self.contributions_into(row, &mut added, &mut Scratch::default());
+        let (probability, explained) =
+            self.score_with_contributions(row, &mut added, &mut Scratch::default());
         let contribution = |&feature: &usize| {
             let missing = !row.get(feature).is_some_and(|x| x.is_finite());
             Contribution { feature, log_odds: added[feature], missing }
         };
         let contributions: Vec<Contribution> = features.iter().map(contribution).collect();
-        let (source, margin) = match (&self.scorer, &self.companion) {
-            (Scorer::Forest(_), Some(model)) => (ReasonSource::LinearCompanion, model.margin(row)),
-            (scorer, _) => (ReasonSource::Model, scorer.margin(row)),
+        let source = match (&self.scorer, &self.companion) {
+            (Scorer::Forest(_), Some(_)) => ReasonSource::LinearCompanion,
+            _ => ReasonSource::Model,
         };
-        Explanation { source, baseline, margin, contributions }
+        let Explained { margin, baseline } = explained;
+        (probability, Explanation { source, baseline, margin, contributions })
     }
 
     /// Sets `contributions`, one for each feature in the artifact's order, to what it adds to the log-odds of `row`, and
-    /// gives the baseline: the numbers of [`Self::explain`]. Allocates nothing once `scratch` has grown.
-    pub fn contributions_into(&self, row: &[f64], contributions: &mut [f64], scratch: &mut Scratch) -> f64 {
+    /// gives the calibrated probability with the margin and baseline that they explain: the numbers of
+    /// [`Self::score_and_explain`]. Allocates nothing once `scratch` has grown.
+    pub fn score_with_contributions(
+        &self,
+        row: &[f64],
+        contributions: &mut [f64],
+        scratch: &mut Scratch,
+    ) -> (Probability, Explained) {
         contributions.fill(0.0);
-        match (&self.scorer, &self.companion) {
-            (Scorer::Linear(model), _) | (Scorer::Forest(_), Some(model)) => {
-                model.add_contributions(row, 1.0, contributions)
+        let explained = match (&self.scorer, &self.companion) {
+            (Scorer::Forest(forest), Some(model)) => {
+                let probability = self.calibration.apply(forest.margin(row));
+                return (probability, model.explain(row, 1.0, contributions));
             }
-            (Scorer::Trees(model), _) => model.add_contributions(row, 1.0, contributions, scratch),
-            (Scorer::Blend(model), _) => model.add_contributions(row, contributions, scratch),
-            (Scorer::Forest(model), None) => model.margin(row),
-        }
+            (Scorer::Linear(model), _) => model.explain(row, 1.0, contributions),
+            (Scorer::Trees(model), _) => model.explain(row, 1.0, contributions, scratch),
+            (Scorer::Blend(model), _) => model.explain(row, contributions, scratch),
+            (Scorer::Forest(model), None) => {
+                let margin = model.margin(row);
+                Explained { margin, baseline: margin }
+            }
+        };
+        (self.calibration.apply(explained.margin), explained)
     }
 
     /// The features that the reasons speak of, ascending.

@@ -7,8 +7,10 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
+use nextbest_mapping::map;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::propensity::{Rows, Scratch};
 
@@ -20,13 +22,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [bench, artifact, rows, width, rest @ ..] = arguments.as_slice() else { return };
     assert_eq!(bench, "--bench");
-    let bytes = std::fs::read(artifact).unwrap();
+    let open = || Artifact::from_bytes(map(Path::new(artifact)).unwrap(), None).unwrap();
     let width: usize = width.parse().unwrap();
     let rows = std::fs::read(rows).unwrap();
     let rows: Vec<f64> =
         rows.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect();
     let n_rows = rows.len() / width;
-    let opened = Artifact::from_bytes(bytes.clone(), None).unwrap();
+    let opened = open();
     let model = opened.propensities().next().unwrap();
     let at = |number: usize| &rows[number % n_rows * width..][..width];
     if !rest.is_empty() {
@@ -36,17 +38,13 @@ fn main() {
     println!("nextbest {}", median(RUN, |number| _ = black_box(model.score(at(number)))));
     let (mut contributions, mut scratch) = (vec![0.0; width], Scratch::default());
     let reasons = |number: usize| {
-        contributions.fill(0.0);
-        black_box(model.score(at(number)));
-        black_box(model.contributions_into(at(number), &mut contributions, &mut scratch));
+        black_box(model.score_with_contributions(at(number), &mut contributions, &mut scratch));
     };
     println!("nextbest_reasons {}", median(RUN, reasons));
     let mut margins = vec![0.0; n_rows];
     let batch = median(1, |_| model.scorer().margins(Rows::new(&rows, width), black_box(&mut margins)));
     println!("nextbest_batch {}", batch / n_rows as f64);
-    let mut copies: Vec<Vec<u8>> = (0..=N_REPEATS).map(|_| bytes.clone()).collect();
-    let open = |_: usize| drop(black_box(Artifact::from_bytes(copies.pop().unwrap_or_default(), None)));
-    println!("nextbest_open {}", median(1, open));
+    println!("nextbest_open {}", median(1, |_| drop(black_box(open()))));
 }
 
 /// Nanoseconds of one call, median over repeats of runs of `run` calls.

@@ -38,7 +38,7 @@ fn assert_free_of(package: &str, banned: &[&str]) {
 fn models_stand_on_no_io_async_randomness_aws_or_learner() {
     assert_free_of(
         "nextbest-models",
-        &["tokio", "aws-", "rand", "getrandom", "linfa", "smartcore", "axum", "reqwest"],
+        &["tokio", "aws-", "rand", "getrandom", "memmap2", "linfa", "smartcore", "axum", "reqwest"],
     );
 }
 

@@ -9,17 +9,19 @@
 //!   .  the sections, each starting at a multiple of 8, gaps zero
 //! ```
 //! Section 0 is the metadata (JSON). The checksum covers every byte but itself, and a changed checksum does not match:
-//! any flipped bit is found at open. The SHA-256 is the file's identity; recomputing it takes fifteen times as long and is
+//! any flipped bit is found at open. The SHA-256 is the file's identity; recomputing it takes thirty times as long and is
 //! left to `nextbest verify` (files of format 1 have nothing else and are checked by it at open). Nothing here knows what a section means.
 
+use std::hash::Hasher;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::ArtifactError;
+use crate::digest::hex;
 
 /// The first eight bytes.
 pub const MAGIC: [u8; 8] = [0x89, b'N', b'B', b'A', 0x0d, 0x0a, 0x1a, 0x0a];
@@ -180,12 +182,8 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = Xxh3::new();
-    hasher.update(bytes.get(..CHECKSUM.start).unwrap_or(&[]));
-    hasher.update(bytes.get(CHECKSUM.end..).unwrap_or(&[]));
-    hasher.digest()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hasher = XxHash3_64::default();
+    hasher.write(bytes.get(..CHECKSUM.start).unwrap_or(&[]));
+    hasher.write(bytes.get(CHECKSUM.end..).unwrap_or(&[]));
+    hasher.finish()
 }

@@ -248,7 +248,7 @@ fn any_truncation_is_found_and_named() {
         let error = Artifact::from_bytes(bytes[..length].to_vec(), None).unwrap_err();
         assert!(matches!(error, ArtifactError::Truncated { .. }), "{length}: {error}");
     }
-    assert!(matches!(Artifact::from_bytes(vec![], None), Err(ArtifactError::Magic)));
+    assert!(matches!(Artifact::from_bytes(Vec::<u8>::new(), None), Err(ArtifactError::Magic)));
     let longer = [bytes, vec![0]].concat();
     assert!(matches!(Artifact::from_bytes(longer, None), Err(ArtifactError::Trailing { .. })));
 }

@@ -1,7 +1,5 @@
 //! Prices stay inside their bounds, whatever the rules, costs and curves; faults name their line.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::demand::seal;
@@ -49,7 +47,7 @@ fn demand_of(elasticity: f64, probability: Option<f64>) -> DemandModel {
     };
     let bytes = seal(vec![record(DemandLevel::Sku, "MUG"), record(DemandLevel::Overall, "")]).unwrap();
     let range = 0..bytes.len();
-    DemandModel::open(Arc::new(bytes), range).unwrap()
+    DemandModel::open(bytes.into(), range).unwrap()
 }
 
 fn ask(sku: &str) -> PriceRequest {

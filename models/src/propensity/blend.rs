@@ -6,6 +6,7 @@
 use zerocopy::little_endian::{F64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::explain::Explained;
 use super::trees::Scratch;
 use super::{LinearModel, Rows, TreesModel};
 
@@ -122,7 +123,7 @@ impl BlendModel {
 
     /// Sets `margins` to the log-odds of the rows, bit for bit what [`Self::margin`] gives for each.
     pub fn margins(&self, rows: Rows<'_>, margins: &mut [f64]) {
-        const TOGETHER: usize = 64;
+        const TOGETHER: usize = 256;
         for (run, margins) in margins.chunks_mut(TOGETHER).enumerate() {
             let rows = rows.from(run * TOGETHER);
             let mut own = [0.0; TOGETHER];
@@ -138,15 +139,19 @@ impl BlendModel {
         }
     }
 
-    /// Adds what each feature adds to the log-odds of `row` to its place in `contributions`, and gives the baseline:
-    /// the members' own, weighed.
-    pub fn add_contributions(&self, row: &[f64], contributions: &mut [f64], scratch: &mut Scratch) -> f64 {
-        self.members.iter().fold(self.intercept, |baseline, (weight, member)| {
-            baseline
-                + match member {
-                    Member::Linear(model) => model.add_contributions(row, *weight, contributions),
-                    Member::Trees(model) => model.add_contributions(row, *weight, contributions, scratch),
-                }
+    /// The log-odds of `row`, bit for bit those of [`Self::margin`], and their baseline: the members' own, weighed. Adds
+    /// what each feature adds to the log-odds to its place in `contributions`.
+    pub fn explain(&self, row: &[f64], contributions: &mut [f64], scratch: &mut Scratch) -> Explained {
+        let start = Explained { margin: self.intercept, baseline: self.intercept };
+        self.members.iter().fold(start, |sum, (weight, member)| {
+            let own = match member {
+                Member::Linear(model) => model.explain(row, *weight, contributions),
+                Member::Trees(model) => model.explain(row, *weight, contributions, scratch),
+            };
+            Explained {
+                margin: sum.margin + weight * own.margin,
+                baseline: sum.baseline + weight * own.baseline,
+            }
         })
     }
 

@@ -30,6 +30,15 @@ pub struct Contribution {
     pub missing: bool,
 }
 
+/// What a model makes of one row, beside the contributions that it adds up elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Explained {
+    /// The row's log-odds.
+    pub margin: f64,
+    /// What the contributions add to: baseline and contributions sum to the margin.
+    pub baseline: f64,
+}
+
 /// The reasons of one row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use zerocopy::little_endian::{F64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::explain::Explained;
 use super::{Bytes, Rows};
 
 /// Prepared columns are held within this many standard deviations, so a wild value cannot rule a score alone.
@@ -227,16 +228,19 @@ impl LinearModel {
         margins.iter_mut().enumerate().for_each(|(at, margin)| *margin = self.margin(rows.row(at)));
     }
 
-    /// Adds `weight` times what each feature adds to the log-odds of `row` to its place in `contributions`, and gives
-    /// `weight` times the baseline: the log-odds of a row at the training means.
-    pub fn add_contributions(&self, row: &[f64], weight: f64, contributions: &mut [f64]) -> f64 {
-        for column in self.columns() {
+    /// The log-odds of `row`, bit for bit those of [`Self::margin`], and their baseline: the log-odds of a row at the
+    /// training means. Adds `weight` times what each feature adds to the log-odds to its place in `contributions`.
+    pub fn explain(&self, row: &[f64], weight: f64, contributions: &mut [f64]) -> Explained {
+        let term = |column: &Column| {
             let spec = column.spec();
+            let term = column.coefficient.get() * spec.value(row);
             if let Some(contribution) = contributions.get_mut(spec.feature) {
-                *contribution += weight * (column.coefficient.get() * spec.value(row));
+                *contribution += weight * term;
             }
-        }
-        weight * self.intercept()
+            term
+        };
+        let terms = self.columns().iter().map(term);
+        Explained { margin: self.intercept() + terms.sum::<f64>(), baseline: self.intercept() }
     }
 
     /// The features of its columns, ascending.

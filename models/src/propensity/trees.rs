@@ -6,18 +6,23 @@
 //! when sealed and checked when opened, so scoring cannot fail and allocates nothing. Nothing here fits.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use zerocopy::little_endian::{F32, F64, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::explain::Explained;
 use super::{Bytes, Rows};
 use axes::{Axes, Axis};
+use batch::Batch;
 use nodes::{Grove, Node, Stem};
 use parts::{Directory, Part, Writer};
 use shapley::{Path, Paths};
+use symmetric::N_SUMS;
 use tables::{BLOCK, Bin, LANES, Tables, Word};
 
 mod axes;
+mod batch;
 mod build;
 mod check;
 mod masks;
@@ -144,6 +149,7 @@ pub struct TreesModel {
     directory: Box<Directory>,
     layout: Layout,
     header: Header,
+    batch: Arc<Batch>,
 }
 
 impl TreesModel {
@@ -156,7 +162,7 @@ impl TreesModel {
         let number = header.layout.get();
         let layout = Layout::ALL.into_iter().find(|layout| *layout as u32 == number);
         let layout = layout.ok_or(TreesError::Layout(number))?;
-        let model = Self { bytes: bytes.clone(), range, directory, layout, header };
+        let model = Self { bytes: bytes.clone(), range, directory, layout, header, batch: Arc::default() };
         model.check(n_features)?;
         Ok(model)
     }
@@ -188,7 +194,7 @@ impl TreesModel {
         self.directory.check::<Stem>(Part::Stems, "stems", n_trees)?;
         self.directory.check::<Node>(Part::Nodes, "nodes", n_nodes)?;
         self.directory.check::<Path>(Part::Paths, "paths", (n_nodes - n_trees) / 2)?;
-        self.grove().check()
+        self.grove().check(self.layout == Layout::Walker)
     }
 
     fn check_tables(&self, n_trees: usize, n_slots: usize) -> Result<(), TreesError> {
@@ -203,9 +209,18 @@ impl TreesModel {
         self.directory.check::<F64>(Part::Cuts, "cuts", first)?;
         let n_bins = n_trees.div_ceil(BLOCK) * (cuts.len() + 2 * axes.len());
         self.directory.check::<Bin>(Part::Bins, "bins", n_bins)?;
+        let has_rows = match self.layout {
+            Layout::Symmetric => self.tables::<u8>().has_rows(),
+            Layout::Masks16 => self.tables::<u16>().has_rows(),
+            Layout::Masks32 => self.tables::<u32>().has_rows(),
+            Layout::Masks64 | Layout::Walker => self.tables::<u64>().has_rows(),
+        };
+        if !has_rows {
+            return Err(TreesError::Section { part: "rows", n_bytes: self.part::<u8>(Part::Rows).len() });
+        }
         self.directory.check::<F64>(Part::Leaves, "leaves", n_trees * n_slots)?;
         let leaves = self.part::<F64>(Part::Leaves);
-        match leaves.iter().position(|leaf| !check::within(leaf.get())) {
+        match check::beyond(leaves) {
             Some(node) => Err(TreesError::Value { tree: node / n_slots, node, value: leaves[node].get() }),
             None => Ok(()),
         }
@@ -256,41 +271,57 @@ impl TreesModel {
     }
 
     /// Sets `margins` to the log-odds of the rows, bit for bit what [`Self::margin`] gives for each.
+    ///
+    /// From some thousand rows on, in one call or several, tables for many rows are made of those for one, and kept as
+    /// long as the model: this takes milliseconds once, and as much memory again as the artifact.
     pub fn margins(&self, rows: Rows<'_>, margins: &mut [f64]) {
         match self.layout {
-            Layout::Symmetric => self.tables::<u8>().sums(rows, margins),
-            Layout::Masks16 => self.tables::<u16>().sums(rows, margins),
-            Layout::Masks32 => self.tables::<u32>().sums(rows, margins),
-            Layout::Masks64 => self.tables::<u64>().sums(rows, margins),
+            Layout::Symmetric => self.sums::<u8>(rows, margins),
+            Layout::Masks16 => self.sums::<u16>(rows, margins),
+            Layout::Masks32 => self.sums::<u32>(rows, margins),
+            Layout::Masks64 => self.sums::<u64>(rows, margins),
             Layout::Walker => self.grove().sums(rows, margins),
         }
-        margins.iter_mut().for_each(|margin| *margin += self.header.base.get());
+        let base = self.header.base.get();
+        margins.iter_mut().for_each(|margin| *margin += base);
     }
 
-    /// Adds `weight` times what each feature adds to the log-odds of `row` to its place in `contributions`, and gives
-    /// `weight` times the baseline, the mean log-odds over the training rows by the trees' covers: path-dependent
-    /// TreeSHAP, exact.
+    fn sums<W: Word>(&self, rows: Rows<'_>, margins: &mut [f64]) {
+        let tables = self.tables::<W>();
+        match self.batch.slices(&tables, margins.len()) {
+            Some(slices) => slices.sums(&tables, rows, margins),
+            None => margins.iter_mut().enumerate().for_each(|(at, sum)| *sum = tables.sum(rows.row(at))),
+        }
+    }
+
+    /// The log-odds of `row`, bit for bit those of [`Self::margin`], and their baseline: the mean log-odds over the
+    /// training rows by the trees' covers. Adds `weight` times what each feature adds to the log-odds to its place in
+    /// `contributions`: path-dependent TreeSHAP, exact.
     ///
     /// Baseline and contributions sum to the margin but for rounding: a few units in the last place, and for symmetric
     /// trees, whose reasons are kept in single precision, a share of 2^-24 of the sum of their magnitudes.
-    pub fn add_contributions(
+    pub fn explain(
         &self,
         row: &[f64],
         weight: f64,
         contributions: &mut [f64],
         scratch: &mut Scratch,
-    ) -> f64 {
-        let add = |feature: usize, value: f64| {
-            if let Some(contribution) = contributions.get_mut(feature) {
-                *contribution += weight * value;
-            }
-        };
-        if self.layout == Layout::Symmetric {
-            self.tables::<u8>().explain(row, &self.reasons(), add);
-        } else {
-            self.grove().explain(row, scratch, add);
+    ) -> Explained {
+        let baseline = self.header.baseline.get();
+        if self.layout != Layout::Symmetric {
+            self.grove().explain(row, scratch, |feature, value| add(contributions, feature, weight * value));
+            return Explained { margin: self.margin(row), baseline };
         }
-        weight * self.header.baseline.get()
+        let (tables, reasons) = (self.tables::<u8>(), self.reasons());
+        let base = self.header.base.get();
+        if self.part::<U32>(Part::Features).last().is_some_and(|last| last.get() as usize >= N_SUMS) {
+            let add = |feature, value| add(contributions, feature, weight * value);
+            return Explained { margin: base + tables.explain(row, &reasons, add), baseline };
+        }
+        let mut sums = [0.0; N_SUMS];
+        let sum = tables.explain(row, &reasons, |feature, value| sums[feature % N_SUMS] += value);
+        contributions.iter_mut().zip(sums).for_each(|(contribution, sum)| *contribution += weight * sum);
+        Explained { margin: base + sum, baseline }
     }
 
     fn reasons(&self) -> symmetric::Reasons<'_> {
@@ -313,6 +344,12 @@ impl TreesModel {
     #[must_use]
     pub const fn layout(&self) -> &'static str {
         self.layout.name()
+    }
+}
+
+fn add(contributions: &mut [f64], feature: usize, value: f64) {
+    if let Some(contribution) = contributions.get_mut(feature) {
+        *contribution += value;
     }
 }
 

@@ -149,7 +149,7 @@ fn magnitudes(model: &PropensityModel, dataset: &Dataset, rows: &[usize]) -> Vec
     let together = cells.par_chunks_mut(width * TOGETHER).zip(rows.par_chunks(TOGETHER));
     together.for_each_init(Scratch::default, |scratch, (cells, rows)| {
         for (cells, &row) in cells.chunks_exact_mut(width).zip(rows) {
-            model.contributions_into(dataset.row(row), cells, scratch);
+            model.score_with_contributions(dataset.row(row), cells, scratch);
             cells.iter_mut().for_each(|cell| *cell = cell.abs());
         }
     });

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use nextbest_models::artifact::Artifact;
-use nextbest_models::propensity::PropensityModel;
+use nextbest_models::propensity::{Contribution, Explanation, PropensityModel};
 use nextbest_models::table::{CellKind, Reading, RowReader, TableSchema};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -246,16 +246,19 @@ impl Scoring<'_> {
             }
             values.push(reading.value());
         }
-        let probability = self.model.score(&values).get();
-        let reasons = if self.n_reasons > 0 { self.reasons(rows, at, &values) } else { Vec::new() };
-        Ok(Scored { probability, reasons, missing, unseen })
+        let (probability, reasons) = if self.n_reasons > 0 {
+            let (probability, explanation) = self.model.score_and_explain(&values);
+            (probability, self.reasons(&explanation, rows, at, &values))
+        } else {
+            (self.model.score(&values), Vec::new())
+        };
+        Ok(Scored { probability: probability.get(), reasons, missing, unseen })
     }
 
     /// `Contract=Two year -1.20`: what a feature is and what it adds to the log-odds, the strongest first.
-    fn reasons(&self, rows: &Rows, at: usize, values: &[f64]) -> Vec<String> {
-        let explanation = self.model.explain(values);
+    fn reasons(&self, explanation: &Explanation, rows: &Rows, at: usize, values: &[f64]) -> Vec<String> {
         let strongest = explanation.strongest(self.n_reasons);
-        let reason = |contribution: &nextbest_models::propensity::Contribution| {
+        let reason = |contribution: &Contribution| {
             let feature = contribution.feature;
             let (name, text) = (&self.schema.columns[feature].name, rows.cell(at, self.columns[feature]));
             let is_missing = values[feature].is_nan();

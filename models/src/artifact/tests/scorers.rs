@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::propensity::blend::BlendError;
-use crate::propensity::{Rows, Scratch};
+use crate::propensity::{Explained, Rows, Scratch};
 use crate::units::Probability;
 
 #[test]
@@ -51,10 +51,28 @@ fn reasons_of_trees_and_blends_are_their_own_and_add_up() {
         let linear = artifact.propensity("churn").unwrap().explain(&row);
         let trees = trees.explain(&row);
         let mut added = [f64::NAN; 2];
-        let baseline = blend.contributions_into(&row, &mut added, &mut scratch);
+        let (_, Explained { baseline, .. }) = blend.score_with_contributions(&row, &mut added, &mut scratch);
         assert!((baseline - (0.125 + 0.75 * linear.baseline + 0.25 * trees.baseline)).abs() < 1e-12);
         for ((added, linear), trees) in added.iter().zip(linear.contributions).zip(trees.contributions) {
             assert!((added - (0.75 * linear.log_odds + 0.25 * trees.log_odds)).abs() < 1e-12, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn a_score_with_reasons_is_the_score_and_the_reasons() {
+    let artifact = larger().seal().unwrap();
+    for (model, row) in artifact.propensities().flat_map(|model| ROWS.map(|row| (model, row))) {
+        let (probability, explanation) = model.score_and_explain(&row);
+        assert_eq!(
+            probability.get().to_bits(),
+            model.score(&row).get().to_bits(),
+            "{} {row:?}",
+            model.name()
+        );
+        assert_eq!(explanation, model.explain(&row));
+        if explanation.source == ReasonSource::Model {
+            assert_eq!(explanation.margin.to_bits(), model.margin(&row).to_bits());
         }
     }
 }

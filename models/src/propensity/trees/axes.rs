@@ -6,13 +6,14 @@
 //! tested both ways has two axes.
 
 use std::collections::BTreeMap;
+use std::{array, hint};
 
 use zerocopy::little_endian::{F64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::TreeNode;
 use super::check::Sound;
 use super::node::is_code;
+use super::{Rows, TreeNode};
 
 const NUMBERS: u32 = 0;
 const CODES: u32 = 1;
@@ -47,9 +48,35 @@ impl Axis {
     /// The bin of `row` on this axis, below [`Self::n_bins`].
     #[inline]
     pub(super) fn bin(&self, all_cuts: &[F64], row: &[f64]) -> usize {
-        let x = row.get(self.feature.get() as usize).copied().unwrap_or(f64::NAN);
+        let (x, cuts) = (self.number(row), self.cuts(all_cuts));
+        let [below] = n_below(cuts, [x]);
+        self.place(x, cuts, below)
+    }
+
+    /// Sets `bins` to those of as many of `rows` from row `first` on.
+    #[inline]
+    pub(super) fn bins<const N: usize>(
+        &self,
+        all_cuts: &[F64],
+        rows: Rows<'_>,
+        first: usize,
+        bins: &mut [u32; N],
+    ) {
         let cuts = self.cuts(all_cuts);
-        let below = cuts.partition_point(|cut| cut.get() < x);
+        let numbers: [f64; N] = array::from_fn(|at| self.number(rows.row(first + at)));
+        for ((bin, x), below) in bins.iter_mut().zip(numbers).zip(n_below(cuts, numbers)) {
+            *bin = u32::try_from(self.place(x, cuts, below)).unwrap_or(u32::MAX);
+        }
+    }
+
+    #[inline]
+    fn number(&self, row: &[f64]) -> f64 {
+        row.get(self.feature.get() as usize).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The bin of `x`, which is above `below` of the axis's `cuts`.
+    #[inline]
+    fn place(&self, x: f64, cuts: &[F64], below: usize) -> usize {
         let (known, other) = if self.kind.get() == NUMBERS {
             (x.is_finite(), false)
         } else {
@@ -61,6 +88,24 @@ impl Axis {
             (false, _) => cuts.len() + 1,
         }
     }
+}
+
+/// How many of the sorted `cuts` lie below each number.
+///
+/// A search is a chain of steps, each waiting for the one before; several run side by side.
+#[inline]
+fn n_below<const N: usize>(cuts: &[F64], numbers: [f64; N]) -> [usize; N] {
+    let (mut below, mut n) = ([0; N], cuts.len());
+    while n > 0 {
+        // `below` cuts are known to lie below, and the next `n` are open.
+        let half = n.div_ceil(2);
+        for (below, x) in below.iter_mut().zip(numbers) {
+            let cut = cuts.get(*below + half - 1).map_or(f64::NAN, |cut| cut.get());
+            *below = hint::select_unpredictable(cut < x, *below + half, *below);
+        }
+        n -= half;
+    }
+    below
 }
 
 /// The axes of an ensemble being sealed.

@@ -3,6 +3,8 @@
 //! Every number is finite where it is added, every child stands after its parent and belongs to one parent only, so
 //! everything that follows may walk without looking again.
 
+use zerocopy::little_endian::F64;
+
 use super::{MARGIN_BOUND, MAX_CODE, MAX_FEATURES, MAX_NODES, Tree, TreeNode, TreesError};
 
 /// A tree found sound.
@@ -52,6 +54,13 @@ pub(super) fn check(base: f64, trees: &[Tree]) -> Result<Vec<Sound<'_>>, TreesEr
 /// Whether a number may be added to a margin.
 pub(super) fn within(value: f64) -> bool {
     value.abs() <= MARGIN_BOUND
+}
+
+/// The first of `values` that may not be added, if there is one.
+pub(super) fn beyond(values: &[F64]) -> Option<usize> {
+    // All are looked at before the first is looked for: without a way out early, several are compared at once.
+    let sound = values.iter().fold(true, |sound, value| sound & within(value.get()));
+    if sound { None } else { values.iter().position(|value| !within(value.get())) }
 }
 
 struct Tester<'a> {

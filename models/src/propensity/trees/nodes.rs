@@ -191,8 +191,8 @@ impl Grove<'_> {
         }
     }
 
-    /// Whether stems and nodes fit each other and all leaves may be added.
-    pub(super) fn check(&self) -> Result<(), TreesError> {
+    /// Whether stems and nodes fit each other and, where their values are added to margins, all leaves may be added.
+    pub(super) fn check(&self, walked: bool) -> Result<(), TreesError> {
         let n_nodes = self.nodes.len();
         let mut first = 0;
         for (tree, stem) in self.stems.iter().enumerate() {
@@ -203,7 +203,8 @@ impl Grove<'_> {
             }
             first += own;
         }
-        match self.nodes.iter().position(|node| node.is_leaf() && !within(node.value())) {
+        let mut leaves = self.nodes.iter().take(if walked { n_nodes } else { 0 });
+        match leaves.position(|node| node.is_leaf() && !within(node.value())) {
             Some(node) => Err(TreesError::Value { tree: 0, node, value: self.nodes[node].value() }),
             None => Ok(()),
         }

@@ -11,7 +11,7 @@ use super::build::{self, Clearing};
 use super::check::Sound;
 use super::parts::{Part, Writer};
 use super::shapley::{self, Game, Paths, Scratch};
-use super::tables::{BLOCK, LANES, Tables, Word};
+use super::tables::{BLOCK, Sums, Tables, Word};
 
 /// Deepest tree: a level is a bit of a byte.
 const MAX_DEPTH: usize = 8;
@@ -148,13 +148,20 @@ impl Reasons<'_> {
     }
 }
 
+/// Sums of reasons kept by feature while a row is explained, where no feature has a higher number.
+pub(super) const N_SUMS: usize = 256;
+
 impl Tables<'_, u8> {
-    /// Adds what each feature adds to the sum of `row`, by `add(feature, value)`.
-    pub(super) fn explain(&self, row: &[f64], reasons: &Reasons<'_>, mut add: impl FnMut(usize, f64)) {
-        let mut words = [[0; LANES]; BLOCK / LANES];
+    /// The sum of the values of the leaves that `row` ends in; what each feature adds to it is given to
+    /// `add(feature, value)`.
+    #[inline]
+    pub(super) fn explain(&self, row: &[f64], reasons: &Reasons<'_>, mut add: impl FnMut(usize, f64)) -> f64 {
+        let (mut words, mut sums) = ([0; BLOCK], Sums::default());
         for block in 0..self.n_blocks() {
             let words = self.words(block, row, &mut words);
+            sums.add(words, self.leaves_of(block), self.n_slots);
             reasons.add(words, block * BLOCK, self.n_slots, &mut add);
         }
+        sums.total()
     }
 }

@@ -11,10 +11,10 @@
 use std::ops::BitAnd;
 
 use zerocopy::little_endian::{F64, U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
 
-use super::Rows;
 use super::axes::Axis;
+use super::batch::Line;
 
 /// Trees of one block of tables; their words fit the stack and the first cache.
 pub(super) const BLOCK: usize = 512;
@@ -29,7 +29,7 @@ const AHEAD: usize = 16;
 pub(super) const CLEARS: usize = 8;
 
 /// The unsigned integer a tree's state is kept in.
-pub(super) trait Word: Copy + BitAnd<Output = Self> {
+pub(super) trait Word: Copy + BitAnd<Output = Self> + IntoBytes + Immutable {
     /// The word as sealed.
     type Sealed: Copy + FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned;
     /// All bits.
@@ -42,6 +42,10 @@ pub(super) trait Word: Copy + BitAnd<Output = Self> {
     fn seal(bits: u64) -> Self::Sealed;
     /// The number of the leaf that the word stands for.
     fn leaf(self) -> usize;
+    /// A line of nothing but this word.
+    fn fill(self) -> Line;
+    /// The words of a line.
+    fn words(line: &Line) -> &[Self];
 }
 
 macro_rules! word {
@@ -60,6 +64,14 @@ macro_rules! word {
             #[inline]
             fn leaf(self) -> usize {
                 $leaf(self)
+            }
+            fn fill(self) -> Line {
+                Line::of(&[self; size_of::<Line>() / size_of::<$word>()])
+            }
+            #[inline]
+            fn words(line: &Line) -> &[Self] {
+                let words: &[$word; size_of::<Line>() / size_of::<$word>()] = transmute_ref!(&line.0);
+                words
             }
         }
     };
@@ -104,19 +116,23 @@ pub(super) struct Tables<'a, W: Word> {
 }
 
 /// The words of one block of trees.
-pub(super) type Words<W> = [[W; LANES]; BLOCK / LANES];
+pub(super) type Words<W> = [W; BLOCK];
 
 impl<'a, W: Word> Tables<'a, W> {
     pub(super) fn n_blocks(&self) -> usize {
         self.n_trees.div_ceil(BLOCK)
     }
 
+    /// Trees of `block`.
+    pub(super) fn n_trees_of(&self, block: usize) -> usize {
+        (self.n_trees - block * BLOCK).min(BLOCK)
+    }
+
     /// The words of the trees of `block` for `row`.
     #[inline]
     pub(super) fn words<'w>(&self, block: usize, row: &[f64], words: &'w mut Words<W>) -> &'w [W] {
-        let n_trees = (self.n_trees - block * BLOCK).min(BLOCK);
-        let words = &mut words[..n_trees.div_ceil(LANES)];
-        words.as_flattened_mut().fill(self.start);
+        let n_trees = self.n_trees_of(block);
+        words[..n_trees.next_multiple_of(LANES)].fill(self.start);
         let n_bins = self.cuts.len() + 2 * self.axes.len();
         let mut first_bin = block * n_bins;
         for axes in self.axes.chunks(AHEAD) {
@@ -125,22 +141,19 @@ impl<'a, W: Word> Tables<'a, W> {
                 *bin = self.bins.get(first_bin + axis.bin(self.cuts, row));
                 first_bin += axis.n_bins();
             }
+            let runs = &mut words.as_chunks_mut().0[..n_trees.div_ceil(LANES)];
             for bins in bins.as_chunks::<TOGETHER>().0.iter().take(axes.len().div_ceil(TOGETHER)) {
-                self.and_rows(*bins, words);
+                self.and_rows(*bins, runs);
             }
-            let words = words.as_flattened_mut();
             bins.iter().flatten().for_each(|bin| self.clear(bin, words));
         }
-        &words.as_flattened()[..n_trees]
+        &words[..n_trees]
     }
 
+    /// ANDs the rows of some bins into `words`; where there is no bin, that of the first once more.
     #[inline]
     fn and_rows(&self, bins: [Option<&Bin>; TOGETHER], words: &mut [[W; LANES]]) {
-        let row = |bin: Option<&Bin>| -> &[[W::Sealed; LANES]] {
-            let start = bin.map_or(0, |bin| bin.row.get() as usize);
-            self.rows.get(start..start + words.len()).unwrap_or(&[])
-        };
-        let [a, b, c, d] = bins.map(row);
+        let [a, b, c, d] = bins.map(|bin| self.row(bin.or(bins[0]), words.len()));
         for ((((word, a), b), c), d) in words.iter_mut().zip(a).zip(b).zip(c).zip(d) {
             for lane in 0..LANES {
                 let (ab, cd) = (W::open(a[lane]) & W::open(b[lane]), W::open(c[lane]) & W::open(d[lane]));
@@ -149,8 +162,14 @@ impl<'a, W: Word> Tables<'a, W> {
         }
     }
 
+    fn row(&self, bin: Option<&Bin>, n_runs: usize) -> &[[W::Sealed; LANES]] {
+        let row = bin.and_then(|bin| self.rows.get(bin.row.get() as usize..)?.get(..n_runs));
+        row.unwrap_or(&[])
+    }
+
+    /// Applies the clears that follow the row of `bin`.
     #[inline]
-    fn clear(&self, bin: &Bin, words: &mut [W]) {
+    fn clear(&self, bin: &Bin, words: &mut Words<W>) {
         let (first, n_clears) = (bin.first_clear.get() as usize, bin.n_clears.get() as usize);
         for done in (0..n_clears.min(self.clear_trees.len())).step_by(CLEARS) {
             let clears = first + done..first + done + CLEARS;
@@ -162,29 +181,47 @@ impl<'a, W: Word> Tables<'a, W> {
             };
             for at in 0..CLEARS {
                 let mask = if done + at < n_clears { W::open(masks[at]) } else { W::ONES };
-                if let Some(word) = words.get_mut(usize::from(trees[at].get())) {
-                    *word = *word & mask;
-                }
+                // A tree's place in its block is below its size; the remainder tells the compiler.
+                let word = &mut words[usize::from(trees[at].get()) % BLOCK];
+                *word = *word & mask;
             }
         }
     }
 
+    /// What `bin` of `block` leaves of the words of the block's trees, all bits where its axis says nothing.
+    pub(super) fn select(&self, block: usize, bin: &Bin) -> Words<W> {
+        let mut words = [W::ONES; BLOCK];
+        let n_runs = self.n_trees_of(block).div_ceil(LANES);
+        for (words, row) in words.as_chunks_mut().0.iter_mut().zip(self.row(Some(bin), n_runs)) {
+            *words = row.map(W::open);
+        }
+        self.clear(bin, &mut words);
+        words
+    }
+
+    /// Whether all rows that the bins name are there.
+    pub(super) fn has_rows(&self) -> bool {
+        let n_bins = self.cuts.len() + 2 * self.axes.len();
+        (0..self.n_blocks()).all(|block| {
+            let bins = self.bins.get(block * n_bins..(block + 1) * n_bins).unwrap_or(&[]);
+            let last = bins.iter().map(|bin| bin.row.get()).max().unwrap_or(0);
+            last as usize + self.n_trees_of(block).div_ceil(LANES) <= self.rows.len()
+        })
+    }
+
     /// The sum of the values of the leaves that `row` ends in.
     pub(super) fn sum(&self, row: &[f64]) -> f64 {
-        let (mut words, mut sums) = ([[W::ONES; LANES]; BLOCK / LANES], Sums::default());
+        let (mut words, mut sums) = ([W::ONES; BLOCK], Sums::default());
         for block in 0..self.n_blocks() {
             let words = self.words(block, row, &mut words);
-            let leaves = self.leaves.get(block * BLOCK * self.n_slots..).unwrap_or(&[]);
-            sums.add(words, leaves, self.n_slots);
+            sums.add(words, self.leaves_of(block), self.n_slots);
         }
         sums.total()
     }
 
-    /// Sets `margins` to the sum of each row's leaves.
-    pub(super) fn sums(&self, rows: Rows<'_>, margins: &mut [f64]) {
-        for (at, margin) in margins.iter_mut().enumerate() {
-            *margin = self.sum(rows.row(at));
-        }
+    /// The leaves of the trees from `block` on.
+    pub(super) fn leaves_of(&self, block: usize) -> &'a [F64] {
+        self.leaves.get(block * BLOCK * self.n_slots..).unwrap_or(&[])
     }
 }
 
@@ -194,7 +231,7 @@ pub(super) struct Sums([f64; 8]);
 
 impl Sums {
     /// Adds the leaves of trees that have `n_slots` each.
-    fn add<W: Word>(&mut self, words: &[W], leaves: &[F64], n_slots: usize) {
+    pub(super) fn add<W: Word>(&mut self, words: &[W], leaves: &[F64], n_slots: usize) {
         match n_slots {
             1 => self.add_by::<W, 1>(words, leaves),
             2 => self.add_by::<W, 2>(words, leaves),
@@ -209,7 +246,8 @@ impl Sums {
     }
 
     /// With a number of leaves known to the compiler, a power of 2, no look-up needs a check.
-    fn add_by<W: Word, const N: usize>(&mut self, words: &[W], leaves: &[F64]) {
+    #[inline]
+    pub(super) fn add_by<W: Word, const N: usize>(&mut self, words: &[W], leaves: &[F64]) {
         let look_up = |word: W, leaves: &[F64; N]| leaves[word.leaf() % N].get();
         let (words, last_words) = words.as_chunks::<8>();
         let (leaves, last_leaves) = leaves.as_chunks::<N>().0.as_chunks::<8>();

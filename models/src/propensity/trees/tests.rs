@@ -1,7 +1,5 @@
 //! Every layout against a naive walk, every reason against brute force, every damaged section against a panic.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -13,7 +11,7 @@ use oracle::{Draw, Shape, brute_force, naive_margin, random_rows, random_tree};
 
 fn open(section: Vec<u8>, n_features: usize) -> Result<TreesModel, TreesError> {
     let n_bytes = section.len();
-    TreesModel::open(&Arc::new(section), 0..n_bytes, n_features)
+    TreesModel::open(&section.into(), 0..n_bytes, n_features)
 }
 
 fn model(base: f64, trees: &[Tree], n_features: usize) -> TreesModel {
@@ -38,13 +36,21 @@ fn rounding(trees: &[Tree]) -> f64 {
     n * n * 4.0 * f64::EPSILON
 }
 
+fn bits(numbers: &[f64]) -> Vec<u64> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
 fn agrees(trees: &[Tree], layout: &str, draw: &mut Draw) {
     let n_features = 6;
     let model = model(0.25, trees, n_features);
     assert_eq!(model.layout(), layout);
     let rows = random_rows(400, n_features, trees, draw);
-    let mut margins = vec![0.0; 400];
+    let (mut margins, mut sliced) = (vec![0.0; 400], vec![0.0; 400]);
     model.margins(Rows::new(&rows, n_features), &mut margins);
+    // More rows than it takes to make the tables for many; the last run is not full, and one is left to itself.
+    (0..11).for_each(|_| model.margins(Rows::new(&rows, n_features), &mut sliced));
+    model.margins(Rows::new(&rows[399 * n_features..], n_features), &mut sliced[399..]);
+    assert_eq!(bits(&margins), bits(&sliced), "{layout}");
     for (row, batch) in rows.chunks(n_features).zip(margins) {
         let (found, expected) = (model.margin(row), naive_margin(0.25, trees, row));
         assert!((found - expected).abs() <= rounding(trees), "{layout} {row:?}: {found} {expected}");
@@ -238,13 +244,17 @@ proptest! {
         flips.iter().for_each(|(at, byte)| section[at.index(reach)] ^= byte);
         section.truncate(length.map_or(section.len(), |length| length.index(section.len())));
         if let Ok(model) = open(section, 4) {
-            let rows = random_rows(8, 4, &trees, &mut draw);
-            let mut margins = [0.0; 8];
+            // So many that the tables for many rows are made and used.
+            let rows = random_rows(4100, 4, &trees, &mut draw);
+            let mut margins = vec![0.0; 4100];
             model.margins(Rows::new(&rows, 4), &mut margins);
-            for (row, margin) in rows.chunks(4).zip(margins) {
-                prop_assert!(margin.is_finite());
+            prop_assert!(margins.iter().all(|margin| margin.is_finite()));
+            for (row, margin) in rows.chunks(4).zip(margins).take(200) {
                 prop_assert_eq!(model.margin(row).to_bits(), margin.to_bits());
-                let _ = model.add_contributions(row, 1.0, &mut [0.0; 4], &mut Scratch::default());
+            }
+            for row in rows.chunks(4).take(8) {
+                let explained = model.explain(row, 1.0, &mut [0.0; 4], &mut Scratch::default());
+                prop_assert_eq!(explained.margin.to_bits(), model.margin(row).to_bits());
             }
         }
     }

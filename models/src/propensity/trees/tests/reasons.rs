@@ -4,8 +4,9 @@ use super::*;
 
 fn explain(model: &TreesModel, row: &[f64], scratch: &mut Scratch) -> (f64, Vec<f64>) {
     let mut contributions = vec![0.0; row.len()];
-    let baseline = model.add_contributions(row, 1.0, &mut contributions, scratch);
-    (baseline, contributions)
+    let explained = model.explain(row, 1.0, &mut contributions, scratch);
+    assert_eq!(explained.margin.to_bits(), model.margin(row).to_bits(), "{row:?}");
+    (explained.baseline, contributions)
 }
 
 /// The same trees, but one more that is not symmetric and adds nothing, so that no table is built.
@@ -102,6 +103,31 @@ fn reasons_are_weighed_and_added() {
     let trees = [vec![at_most(1, 0.0, false, 1), leaf(1.0), leaf(-1.0)]];
     let model = model(0.5, &trees, 3);
     let mut contributions = [10.0, 20.0, 30.0];
-    let baseline = model.add_contributions(&[0.0; 3], 2.0, &mut contributions, &mut Scratch::default());
-    assert_eq!((baseline, contributions), (1.0, [10.0, 22.0, 30.0]));
+    let explained = model.explain(&[0.0; 3], 2.0, &mut contributions, &mut Scratch::default());
+    assert_eq!((explained.baseline, contributions), (0.5, [10.0, 22.0, 30.0]));
+}
+
+#[test]
+fn reasons_do_not_depend_on_how_many_features_there_are() {
+    let trees: Vec<Tree> =
+        (0..20).map(|_| random_tree(Shape::Symmetric(4), 5, &mut Draw(0x5eed_0005))).collect();
+    // The last feature has a number that the sums of a narrow model do not go up to.
+    let moved = |node: &TreeNode| match node.clone() {
+        TreeNode::AtMost { feature: 4, bound, missing_passes, child, cover } => {
+            TreeNode::AtMost { feature: 700, bound, missing_passes, child, cover }
+        }
+        TreeNode::OneOf { feature: 4, codes, missing_passes, child, cover } => {
+            TreeNode::OneOf { feature: 700, codes, missing_passes, child, cover }
+        }
+        node => node,
+    };
+    let wide: Vec<Tree> = trees.iter().map(|tree| tree.iter().map(moved).collect()).collect();
+    let (narrow, wide) = (model(0.0, &trees, 5), model(0.0, &wide, 701));
+    let mut scratch = Scratch::default();
+    for row in random_rows(20, 5, &trees, &mut Draw(0x5eed_0006)).chunks(5) {
+        let far = [&row[..4], &[0.0; 696], &row[4..]].concat();
+        let ((_, near), (_, far)) = (explain(&narrow, row, &mut scratch), explain(&wide, &far, &mut scratch));
+        // The same additions in the same order.
+        assert_eq!(bits(&near), bits(&[&far[..4], &far[700..]].concat()));
+    }
 }
