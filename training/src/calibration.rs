@@ -1,6 +1,6 @@
 //! Fitting calibrations on rows the model did not see, and choosing among them.
 //!
-//! Platt's map by linfa's Newton method; isotonic regression by pooling adjacent violators (linfa-linear's takes no
+//! A shift of the log-odds, for a base rate that moved and nothing else; Platt's map by linfa's Newton method; isotonic regression by pooling adjacent violators (linfa-linear's takes no
 //! interpolation). The choice is by cross-validated log-loss with folds by customer, and moves to a richer map only
 //! where that gains more than one standard error.
 
@@ -8,6 +8,7 @@ use linfa::ParamGuard;
 use linfa::composing::platt_scaling::{Platt, platt_newton_method};
 use ndarray::ArrayView1;
 use nextbest_models::propensity::Calibration;
+use nextbest_models::units::Probability;
 use serde::Serialize;
 
 use crate::metrics::{Estimate, losses, mean};
@@ -20,7 +21,7 @@ const MIN_STEP_ROWS: usize = 20;
 /// One calibration that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CalibrationCandidate {
-    /// identity, platt, isotonic.
+    /// identity, shift, platt, isotonic.
     pub method: &'static str,
     /// Its cross-validated log-loss, in nats.
     pub log_loss: Estimate,
@@ -29,6 +30,8 @@ pub struct CalibrationCandidate {
 /// What [`choose`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CalibrationChoice {
+    /// How the chosen map was fitted.
+    pub method: &'static str,
     /// The chosen map, fitted on all rows.
     pub calibration: Calibration,
     /// Probability of each row by the chosen method, fitted without the row's fold.
@@ -37,6 +40,39 @@ pub struct CalibrationChoice {
     pub losses: Vec<f64>,
     /// Everything tried.
     pub candidates: Vec<CalibrationCandidate>,
+}
+
+/// `margins` (log-odds) moved by one number: the maximum-likelihood intercept beside a slope of 1, at which the mean
+/// probability is the share of outcomes (Elkan 2001 on a changed base rate). `None` where one outcome is absent, or
+/// no intercept is the best.
+#[must_use]
+pub fn shift(margins: &[f64], outcomes: &[bool]) -> Option<Calibration> {
+    const MAX_STEPS: usize = 100;
+    /// Most a step moves: where nearly all probabilities are 0 or 1 the curvature says nothing.
+    const MAX_STEP: f64 = 1.0;
+    let n_positive = outcomes.iter().filter(|outcome| **outcome).count();
+    if n_positive == 0 || n_positive == outcomes.len() {
+        return None;
+    }
+    let mut intercept = 0.0;
+    for _ in 0..MAX_STEPS {
+        let (mut expected, mut curvature) = (0.0, 0.0);
+        for margin in margins {
+            let p = Probability::from_log_odds(margin + intercept).get();
+            expected += p;
+            curvature += p * (1.0 - p);
+        }
+        let step = ((n_positive as f64 - expected) / curvature).clamp(-MAX_STEP, MAX_STEP);
+        if !step.is_finite() {
+            return None;
+        }
+        intercept += step;
+        if step.abs() < 1e-9 {
+            break;
+        }
+    }
+    let map = Calibration::Platt { slope: 1.0, intercept };
+    Calibration::from_numbers(&map.to_numbers()).ok()
 }
 
 /// Platt's map of `margins` (log-odds): Lin, Lin & Weng (2007). `None` where it does not converge or would fall.
@@ -87,11 +123,16 @@ pub fn isotonic(margins: &[f64], outcomes: &[bool]) -> Option<Calibration> {
 #[must_use]
 pub fn choose(margins: &[f64], outcomes: &[bool], folds: &[u32]) -> CalibrationChoice {
     type Method = fn(&[f64], &[bool]) -> Option<Calibration>;
-    let methods: [(&str, Method); 3] =
-        [("identity", |_, _| Some(Calibration::Identity)), ("platt", platt), ("isotonic", isotonic)];
+    let methods: [(&str, Method); 4] = [
+        ("identity", |_, _| Some(Calibration::Identity)),
+        ("shift", shift),
+        ("platt", platt),
+        ("isotonic", isotonic),
+    ];
     let mut candidates = Vec::new();
     let untouched = apply(&Calibration::Identity, margins);
     let mut best = CalibrationChoice {
+        method: "identity",
         calibration: Calibration::Identity,
         losses: losses(&untouched, outcomes),
         probabilities: untouched,
@@ -106,7 +147,8 @@ pub fn choose(margins: &[f64], outcomes: &[bool], folds: &[u32]) -> CalibrationC
         if gain.value > gain.se
             && let Some(calibration) = fit(margins, outcomes)
         {
-            best = CalibrationChoice { calibration, probabilities: left_out, losses, candidates: Vec::new() };
+            let (probabilities, candidates) = (left_out, Vec::new());
+            best = CalibrationChoice { method, calibration, probabilities, losses, candidates };
         }
     }
     CalibrationChoice { candidates, ..best }
@@ -167,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shift_meets_the_share_of_outcomes() {
+        let (margins, outcomes, _) = drawn(2_000, 5, |x| logistic(x + 2.0));
+        let map = shift(&margins, &outcomes).unwrap();
+        let mean = margins.iter().map(|&margin| map.apply(margin).get()).sum::<f64>() / 2_000.0;
+        let share = outcomes.iter().filter(|outcome| **outcome).count() as f64 / 2_000.0;
+        // A last step below 1e-9, at a slope of at most 1/4.
+        assert!((mean - share).abs() < 1e-9, "{mean} {share}");
+        assert_eq!(shift(&margins, &[true; 2_000]), None);
+        // A separable set has no finite optimum.
+        assert_eq!(shift(&[800.0, -800.0, 1.0], &[true, false, true]), None);
+    }
+
+    #[test]
     fn isotonic_is_exact_on_steps() {
         let margins: Vec<f64> = (0..400).map(f64::from).collect();
         let outcomes: Vec<bool> = (0..400).map(|k| if k < 200 { k % 10 == 0 } else { k % 10 != 0 }).collect();
@@ -180,10 +235,12 @@ mod tests {
         let (margins, outcomes, folds) = drawn(5_000, 4, logistic);
         assert_eq!(choose(&margins, &outcomes, &folds).calibration, Calibration::Identity);
         let (margins, outcomes, folds) = drawn(5_000, 4, |x| logistic(0.4 * x - 2.0));
-        assert_eq!(choose(&margins, &outcomes, &folds).calibration.name(), "platt");
+        assert_eq!(choose(&margins, &outcomes, &folds).method, "platt");
+        let (margins, outcomes, folds) = drawn(5_000, 4, |x| logistic(x - 0.5));
+        assert_eq!(choose(&margins, &outcomes, &folds).method, "shift");
         let (margins, outcomes, folds) = drawn(20_000, 4, |x| if x < 0.5 { 0.02 } else { 0.5 });
         let choice = choose(&margins, &outcomes, &folds);
-        assert_eq!(choice.calibration.name(), "isotonic");
-        assert_eq!(choice.candidates.len(), 3);
+        assert_eq!((choice.method, choice.calibration.name()), ("isotonic", "isotonic"));
+        assert_eq!(choice.candidates.len(), 4);
     }
 }

@@ -5,6 +5,7 @@ written as CSV for nextbest and given to each peer in the form it prefers.
 """
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ SEED = 20260101
 
 @dataclass
 class Table:
-    """Features (categories as pandas categories), outcomes 0/1, fold of each row."""
+    """Features (categories as pandas categories), outcomes 0/1, fold of each row, and whose row it is."""
 
     name: str
     features: pd.DataFrame
     outcome: np.ndarray
     fold: np.ndarray
+    customer: np.ndarray
 
     def write(self, path):
         """As nextbest reads it: key, features, outcome, fold."""
@@ -34,6 +36,11 @@ class Table:
         frame["outcome"] = self.outcome
         frame["fold"] = self.fold
         frame.to_csv(path, index=False)
+
+    def held_out(self, rows):
+        """A tenth of the customers, drawn by a fixed seed: the rows among `rows` on which early stopping looks."""
+        drawn = np.random.default_rng(SEED + 1).random(self.customer.max() + 1) < 0.1
+        return drawn[self.customer[rows]]
 
     def categories(self):
         return [c for c in self.features if isinstance(self.features[c].dtype, pd.CategoricalDtype)]
@@ -48,7 +55,7 @@ def table(name, frame, outcome, categories=None):
         else:
             frame[column] = frame[column].astype(float)
     fold = np.random.default_rng(SEED).permutation(len(frame)) % N_FOLDS
-    return Table(name, frame, np.asarray(outcome, dtype=int), fold)
+    return Table(name, frame, np.asarray(outcome, dtype=int), fold, np.arange(len(frame)))
 
 
 def telco():
@@ -82,16 +89,31 @@ def synth(n_rows=500_000, n_columns=40):
 
 
 def shop(nextbest, work):
-    """The simulated shop's training table (point in time, several cut-offs) for conversion; a customer's rows share a fold."""
+    """The simulated shop's project, trained."""
     project = work / "shop"
     if not project.exists():
         subprocess.run([nextbest, "init", project], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([nextbest, "demo", "--project", project, "--once", "--port", "0"], check=True, stdout=subprocess.DEVNULL)
-    return in_time(nextbest, project, "shop", "conversion")
+        demo(nextbest, project)
+    return project
+
+
+def retail(nextbest, work):
+    """Online Retail's project, trained."""
+    project = work / "retail"
+    if not project.exists():
+        shutil.copytree(ROOT / "examples/retail", project)
+        demo(nextbest, project, "--data", DATA)
+    return project
+
+
+def demo(nextbest, project, *more):
+    command = [nextbest, "demo", "--project", project, "--once", "--port", "0", *more]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def in_time(nextbest, project, name, label):
-    """A project's training table for `label`, with the part in time of each row as an attribute of the frame."""
+    """A project's training table for `label` (point in time, several cut-offs), with the part in time of each row; a
+    customer's rows share a fold."""
     path = project / "table.csv"
     if not path.exists():
         subprocess.run([nextbest, "dataset", "--project", project, "--out", path], check=True, stdout=subprocess.DEVNULL)
@@ -102,5 +124,5 @@ def in_time(nextbest, project, name, label):
     others = [c for c in frame if c in ("customer_id", "cutoff") or c.endswith("_part") or c.removesuffix("_part") + "_part" in frame]
     made = table(name, frame.drop(columns=others), frame[label] == 1)
     made.fold = np.random.default_rng(SEED).permutation(customer.max() + 1)[customer] % N_FOLDS
-    made.part = part
+    made.customer, made.part = customer, part
     return made

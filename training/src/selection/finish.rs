@@ -210,7 +210,7 @@ fn candidate(contest: &Contest<'_>, contender: &Contender, empty: Candidate) -> 
     Candidate {
         n_fit: contender.n_fit,
         choice_log_loss: Some(metrics::mean(&contender.calibrated.losses)),
-        calibration: Some(contender.calibrated.calibration.name()),
+        calibration: Some(contender.calibrated.method),
         calibrations: contender.calibrated.candidates.clone(),
         members: if blended { contender.members.iter().map(member).collect() } else { Vec::new() },
         test: judge(contest, contender).ok().map(|p| quality(&p, judged.outcomes())),
