@@ -4,13 +4,16 @@
 //! itself for the artifact. A new learner is a new file and an entry in [`all`]. Libraries misbehave on data they do
 //! not expect (panics on NaN, inverted classes, silent zeros), so nothing reaches them unchecked: [`Sample::checked`].
 
+use std::collections::BTreeMap;
+
 use nextbest_models::artifact::SealedScorer;
 use nextbest_models::customer::stable_hash;
 use nextbest_models::units::Seed;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::dataset::{Dataset, Labelled};
+use crate::dataset::{ColumnKind, Dataset, Labelled};
+use hessboost_trees::HessboostTrees;
 
 pub mod linfa_logistic;
 pub mod hessboost_trees;
@@ -63,6 +66,9 @@ pub enum LearnError {
     /// A monotone constraint on nothing, or on a category.
     #[error("a monotone constraint names {0:?}, which is no column of quantities")]
     Monotone(String),
+    /// Monotone constraints given to what cannot promise them.
+    #[error("{0} cannot keep a score from moving against a monotone constraint")]
+    Unconstrained(&'static str),
     /// Folds that are none.
     #[error(
         "{n_folds} folds over {found} rows of {expected}: at least 2 folds are needed, and a fold for each row"
@@ -256,17 +262,56 @@ pub trait Fitted: Send + Sync {
     fn notes(&self) -> Vec<String>;
 }
 
-/// Every learner, the simplest first. By what a reader must take in to follow a score: one number per column; trees
+/// Which way a probability may move as a quantity grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Never down.
+    Increasing,
+    /// Never up.
+    Decreasing,
+}
+
+/// Monotone constraints by column name; quantities only.
+pub type Monotone = BTreeMap<String, Direction>;
+
+/// The direction each column of `sample` is held to; a name that is no column of quantities is an error.
+fn directions(monotone: &Monotone, sample: &Sample<'_>) -> Result<Vec<Option<Direction>>, LearnError> {
+    let columns = sample.dataset().columns();
+    let is_quantity = |name: &str| columns.iter().any(|c| c.name == name && c.kind == ColumnKind::Numeric);
+    match monotone.keys().find(|name| !is_quantity(name)) {
+        Some(name) => Err(LearnError::Monotone(name.clone())),
+        None => Ok(columns.iter().map(|column| monotone.get(&column.name).copied()).collect()),
+    }
+}
+
+/// Every learner, free of constraints; see [`constrained`].
+#[must_use]
+pub fn all() -> Vec<Box<dyn Learner>> {
+    constrained(&Monotone::new())
+}
+
+/// Every learner under monotone constraints, the simplest first. One that cannot keep them fails by name. By what a reader must take in to follow a score: one number per column; trees
 /// that ask the same questions of everybody; trees that ask each branch its own; an average over trees, which has no
 /// exact reasons here.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Learner>> {
+pub fn constrained(monotone: &Monotone) -> Vec<Box<dyn Learner>> {
+    let monotone = || monotone.clone();
     vec![
-        Box::new(linfa_logistic::LinfaLogistic::default()),
-        Box::new(hessboost_trees::HessboostTrees::symmetric()),
-        Box::new(hessboost_trees::HessboostTrees::leaf_wise()),
-        Box::new(smartcore_forest::SmartcoreForest::default()),
+        Box::new(linfa_logistic::LinfaLogistic { monotone: monotone(), ..Default::default() }),
+        Box::new(HessboostTrees { monotone: monotone(), ..HessboostTrees::symmetric() }),
+        Box::new(HessboostTrees { monotone: monotone(), ..HessboostTrees::leaf_wise() }),
+        Box::new(smartcore_forest::SmartcoreForest { monotone: monotone(), ..Default::default() }),
     ]
+}
+
+/// What `monotone` promises, as a note.
+fn monotone_note(monotone: &Monotone) -> Option<String> {
+    let one = |(name, direction): (&String, &Direction)| match direction {
+        Direction::Increasing => format!("{name} never lowers it"),
+        Direction::Decreasing => format!("{name} never raises it"),
+    };
+    let promises: Vec<String> = monotone.iter().map(one).collect();
+    (!promises.is_empty()).then(|| format!("monotone: {}", promises.join(", ")))
 }
 
 /// What `encoding` dropped, as a note.

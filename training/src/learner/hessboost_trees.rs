@@ -1,31 +1,26 @@
 //! Gradient-boosted trees by hessboost: logistic loss, missing values and categories as they are, weights, monotone
 //! constraints. Two learners: symmetric trees, whose levels ask one question each, and leaf-wise trees.
 //!
+//! Where that many trees are not too many to score by, several ensembles that differ in their seed alone are averaged
+//! (bagging: Breiman 1996), which steadies what drawn rows and columns leave to chance.
+//!
 //! How many trees and which of a few configurations is settled on inner parts that never split a customer, out of the
 //! rows the learner is given; rows held out by the caller have no say. hessboost counts in 32 bits: what it sees of a
 //! row is made by `columns`, and `seal` turns its nodes back into tests of the 64-bit features.
 
-use std::collections::BTreeMap;
-
-use hessboost::config::Monotone;
-use hessboost::data::DMatrix;
-use hessboost::model::BoostedModel;
-use nextbest_models::artifact::SealedScorer;
+use hessboost::config::Monotone as Sign;
 use nextbest_models::units::Seed;
 
-use super::{Fitted, LearnError, Learner, Sample, ScorerForm, Settled};
-use crate::dataset::ColumnKind;
+use super::{Direction, Fitted, LearnError, Learner, Monotone, Sample, Settled, directions};
 use columns::Columns;
 
 mod columns;
 mod configuration;
 mod search;
+mod fitted;
 mod seal;
 
 pub(crate) use seal::{bound, breadth_first};
-
-/// Rows predicted at a time: bounds the table of leaves.
-const BATCH_ROWS: usize = 4096;
 
 /// How trees grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +31,6 @@ pub enum Growth {
     LeafWise,
 }
 
-/// Which way a probability may move as a quantity grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Never down.
-    Increasing,
-    /// Never up.
-    Decreasing,
-}
-
 /// Its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HessboostTrees {
@@ -53,7 +39,11 @@ pub struct HessboostTrees {
     /// The budget of the search: how many configurations are tried, the default one included.
     pub budget: usize,
     /// Monotone constraints by column name; quantities only.
-    pub monotone: BTreeMap<String, Direction>,
+    pub monotone: Monotone,
+    /// Most ensembles that are averaged.
+    pub bag: usize,
+    /// Most trees of all ensembles together: what scoring takes grows with them.
+    pub most_trees: usize,
     /// From this many rows on, the trees grown beside the held-out part are kept as they are.
     pub keep_from: usize,
     /// Most rows.
@@ -66,8 +56,10 @@ impl HessboostTrees {
     pub const fn symmetric() -> Self {
         Self {
             growth: Growth::Symmetric,
-            budget: 2,
-            monotone: BTreeMap::new(),
+            budget: 3,
+            bag: 4,
+            most_trees: 1_000,
+            monotone: Monotone::new(),
             keep_from: configuration::MANY_ROWS,
             max_rows: 2_000_000,
         }
@@ -86,26 +78,26 @@ impl HessboostTrees {
         }
     }
 
+    /// How many ensembles of `settled.n_rounds` trees are averaged: of many rows one, since chance then has little say.
+    fn bag_size(&self, settled: Settled, n_rows: usize) -> usize {
+        let most = self.most_trees / settled.n_rounds.max(1);
+        if n_rows >= self.keep_from { 1 } else { most.clamp(1, self.bag.max(1)) }
+    }
+
     fn failed(&self, message: &impl ToString) -> LearnError {
         LearnError::Library { learner: self.label(), message: message.to_string() }
     }
 
-    /// One per matrix column; a name that is no column of quantities is an error.
-    fn constraints(&self, sample: &Sample<'_>, columns: &Columns) -> Result<Vec<Monotone>, LearnError> {
-        let known = sample.dataset().columns();
-        for name in self.monotone.keys() {
-            let column = known.iter().find(|column| column.name == *name);
-            if column.is_none_or(|column| column.kind != ColumnKind::Numeric) {
-                return Err(LearnError::Monotone(name.clone()));
-            }
-        }
+    /// One per matrix column, none without constraints; a name that is no column of quantities is an error.
+    fn constraints(&self, sample: &Sample<'_>, columns: &Columns) -> Result<Vec<Sign>, LearnError> {
+        let directions = directions(&self.monotone, sample)?;
         if self.monotone.is_empty() {
             return Ok(Vec::new());
         }
-        let of = |feature: usize| match self.monotone.get(&known[feature].name) {
-            Some(Direction::Increasing) => Monotone::Increasing,
-            Some(Direction::Decreasing) => Monotone::Decreasing,
-            None => Monotone::None,
+        let of = |feature: usize| match directions[feature] {
+            Some(Direction::Increasing) => Sign::Increasing,
+            Some(Direction::Decreasing) => Sign::Decreasing,
+            None => Sign::None,
         };
         Ok(columns.features().map(of).collect())
     }
@@ -146,81 +138,6 @@ impl Settled {
         let mut rounds: Vec<usize> = same.map(|one| one.n_rounds).collect();
         rounds.sort_unstable();
         Some(Self { configuration: chosen.configuration, n_rounds: rounds[rounds.len() / 2] })
-    }
-}
-
-/// Grown trees with the columns they read.
-struct FittedTrees {
-    learner: &'static str,
-    columns: Columns,
-    model: BoostedModel,
-    settled: Settled,
-    notes: Vec<String>,
-    /// The value of each node of each tree; 0 inside.
-    values: Vec<Vec<f64>>,
-}
-
-impl FittedTrees {
-    fn new(
-        learner: &HessboostTrees,
-        columns: Columns,
-        model: BoostedModel,
-        settled: Settled,
-        notes: Vec<String>,
-    ) -> Result<Self, LearnError> {
-        let trees = model.trees().iter().take(settled.n_rounds);
-        let values = trees.map(|tree| tree.nodes().iter().map(|node| f64::from(node.leaf_value)).collect());
-        let values: Vec<Vec<f64>> = values.collect();
-        let plain = model.tree_weights().all(|weight| weight == 1.0)
-            && model.trees().iter().all(|tree| !tree.is_vector_leaf() && tree.linear_leaves().is_none());
-        if !plain || values.len() != settled.n_rounds {
-            return Err(learner.failed(&"the model is not a plain sum of the trees that were asked for"));
-        }
-        Ok(Self { learner: learner.label(), columns, model, settled, notes, values })
-    }
-
-    fn failed(&self, message: &impl ToString) -> LearnError {
-        LearnError::Library { learner: self.learner, message: message.to_string() }
-    }
-}
-
-impl Fitted for FittedTrees {
-    /// hessboost says in which leaves a row ends; their values are added in 64 bits. Its own sum, in 32, errs by up to
-    /// one rounding per tree.
-    fn margins(&self, rows: &[&[f64]]) -> Result<Vec<f64>, LearnError> {
-        let base = f64::from(self.model.base_score());
-        let mut margins = Vec::with_capacity(rows.len());
-        for batch in rows.chunks(BATCH_ROWS) {
-            let mut cells = Vec::with_capacity(batch.len() * self.columns.len());
-            batch.iter().for_each(|row| self.columns.fill(row, &mut cells));
-            let matrix = DMatrix::from_dense_vec(cells, batch.len(), self.columns.len());
-            let matrix = matrix.map_err(|error| self.failed(&error))?;
-            let leaves = self.model.predict_leaf(&matrix, ..self.settled.n_rounds);
-            let leaves = leaves.map_err(|error| self.failed(&error))?;
-            for row in leaves.as_slice().chunks(self.settled.n_rounds.max(1)) {
-                let value = |(leaf, values): (&u32, &Vec<f64>)| values[*leaf as usize];
-                margins.push(base + row.iter().zip(&self.values).map(value).sum::<f64>());
-            }
-        }
-        Ok(margins)
-    }
-
-    fn seal(&self) -> Result<SealedScorer, LearnError> {
-        let trees = self.model.trees().iter().take(self.settled.n_rounds);
-        let trees: Vec<_> = trees.map(|tree| seal::tree(tree, &self.columns)).collect();
-        SealedScorer::trees(f64::from(self.model.base_score()), &trees).map_err(|error| self.failed(&error))
-    }
-
-    fn form(&self) -> ScorerForm {
-        ScorerForm::Additive
-    }
-
-    fn settled(&self) -> Option<Settled> {
-        Some(self.settled)
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.notes.clone()
     }
 }
 

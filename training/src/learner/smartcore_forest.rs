@@ -13,13 +13,13 @@ use serde::Deserialize;
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-use super::{Fitted, LearnError, Learner, Sample, ScorerForm, dropped_note};
+use super::{Fitted, LearnError, Learner, Monotone, Sample, ScorerForm, dropped_note};
 use crate::encoding::Encoding;
 
 const NAME: &str = "smartcore_forest";
 
 /// Its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmartcoreForest {
     /// Parts grown apart.
     pub n_parts: u16,
@@ -31,11 +31,14 @@ pub struct SmartcoreForest {
     pub min_leaf_rows: usize,
     /// Most rows.
     pub max_rows: usize,
+    /// Monotone constraints; with any, nothing is fitted, since averaged trees cannot promise them.
+    pub monotone: Monotone,
 }
 
 impl Default for SmartcoreForest {
     fn default() -> Self {
-        Self { n_parts: 4, n_trees_per_part: 12, max_depth: 9, min_leaf_rows: 20, max_rows: 20_000 }
+        let monotone = Monotone::new();
+        Self { n_parts: 4, n_trees_per_part: 12, max_depth: 9, min_leaf_rows: 20, max_rows: 20_000, monotone }
     }
 }
 
@@ -64,6 +67,9 @@ impl Learner for SmartcoreForest {
     fn fit(&self, sample: &Sample<'_>, seed: Seed) -> Result<Box<dyn Fitted>, LearnError> {
         if sample.dataset().weights().is_some() {
             return Err(LearnError::Weights(NAME));
+        }
+        if !self.monotone.is_empty() {
+            return Err(LearnError::Unconstrained(NAME));
         }
         let encoding = Encoding::fit(sample.dataset(), sample.row_numbers());
         if encoding.trees.is_empty() {

@@ -6,7 +6,7 @@ use super::*;
 use crate::dataset::Column;
 use crate::learner::linfa_logistic::LinfaLogistic;
 use crate::learner::smartcore_forest::SmartcoreForest;
-use crate::learner::{self, MIN_PER_CLASS, Sample};
+use crate::learner::{self, Direction, MIN_PER_CLASS, Monotone, Sample};
 use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata};
 use nextbest_models::customer::CustomerId;
 use nextbest_models::propensity::{Calibration, ReasonSource};
@@ -257,10 +257,9 @@ fn columns_without_content_are_refused_by_every_learner() {
     );
     let mut weighted = churn_like(600, false, 2);
     weighted.set_weights(vec![2.0; 600]).unwrap();
-    let Err(TrainError::Learn { source, .. }) = train(&request(&weighted), &linear_or_forest()) else {
-        panic!()
-    };
-    assert_eq!(source, LearnError::Weights("linfa_logistic"));
+    let forest: Vec<Box<dyn Learner>> = vec![Box::new(SmartcoreForest::default())];
+    let Err(TrainError::Learn { source, .. }) = train(&request(&weighted), &forest) else { panic!() };
+    assert_eq!(source, LearnError::Weights("smartcore_forest"));
 }
 
 #[test]
@@ -386,14 +385,19 @@ fn of_many_rows_two_folds_are_scored() {
 }
 
 #[test]
-fn weights_are_refused_by_name_by_those_that_cannot() {
+fn weights_and_constraints_are_refused_by_name_by_those_that_cannot() {
     let mut data = churn_like(3_000, true, 15);
     data.set_weights((0..3_000).map(|row| f64::from(row % 4)).collect()).unwrap();
-    let trained = train(&request(&data), &learner::all()).unwrap();
-    for candidate in &trained.report.candidates {
-        let refuses = ["linfa_logistic", "smartcore_forest"].contains(&candidate.learner);
-        assert_eq!(candidate.failure.is_some(), refuses, "{}: {:?}", candidate.learner, candidate.failure);
+    let weighted = train(&request(&data), &learner::all()).unwrap();
+    let falling = Monotone::from([("orders_90d".to_owned(), Direction::Decreasing)]);
+    let plain = churn_like(3_000, true, 15);
+    let constrained = train(&request(&plain), &learner::constrained(&falling)).unwrap();
+    for (trained, why) in [(weighted, "weight"), (constrained, "monotone")] {
+        for candidate in &trained.report.candidates {
+            let failure = candidate.failure.as_deref().unwrap_or_default();
+            let refuses = candidate.learner == "smartcore_forest";
+            assert_eq!(failure.contains(why), refuses, "{}: {failure}", candidate.learner);
+        }
+        sealed(trained.parts).check_golden().unwrap();
     }
-    let artifact = sealed(trained.parts);
-    artifact.check_golden().unwrap();
 }

@@ -36,8 +36,8 @@ pub(super) struct Configuration {
     pub(super) usual_rounds: usize,
 }
 
-/// Every configuration; numbers among them are what a search settles on. Two for few rows, two for more, one for many.
-pub(super) fn all(growth: Growth) -> [Configuration; 5] {
+/// Every configuration; numbers among them are what a search settles on. Three for few rows, two for more, one for many.
+pub(super) fn all(growth: Growth) -> [Configuration; 6] {
     let few = Configuration {
         growth,
         depth: 4,
@@ -45,18 +45,19 @@ pub(super) fn all(growth: Growth) -> [Configuration; 5] {
         eta: 0.03,
         min_child_weight: 5.0,
         share: (0.8, 0.6),
-        max_rounds: 500,
+        max_rounds: 1_500,
         usual_rounds: 200,
     };
-    let deeper = Configuration { depth: 6, leaves: 31, eta: 0.05, ..few };
+    let deeper = Configuration { depth: 6, leaves: 31, ..few };
+    let deepest = Configuration { depth: 8, leaves: 63, ..few };
     let more = Configuration { share: (1.0, 0.8), usual_rounds: 300, ..deeper };
+    let many = Configuration { eta: 0.1, max_rounds: 800, ..more };
     match growth {
-        Growth::Symmetric => {
-            [few, deeper, more, Configuration { depth: 8, ..more }, Configuration { eta: 0.1, ..more }]
-        }
+        Growth::Symmetric => [few, deeper, deepest, more, Configuration { depth: 8, ..more }, many],
         Growth::LeafWise => {
-            let more = Configuration { depth: 12, max_rounds: 400, ..more };
-            [few, deeper, more, Configuration { leaves: 15, ..more }, Configuration { eta: 0.1, ..more }]
+            let free = |one: Configuration| Configuration { depth: 12, ..one };
+            let smaller = Configuration { leaves: 15, ..more };
+            [few, free(deeper), free(deepest), free(more), free(smaller), free(many)]
         }
     }
 }
@@ -64,10 +65,10 @@ pub(super) fn all(growth: Growth) -> [Configuration; 5] {
 /// What to try for `n_rows`, by number: at most `budget`, the default first.
 pub(super) fn candidates(n_rows: usize, budget: usize) -> std::ops::Range<usize> {
     match n_rows {
-        0..FEW_ROWS => 0..budget.clamp(1, 2),
-        FEW_ROWS..MANY_ROWS => 2..2 + budget.clamp(1, 2),
+        0..FEW_ROWS => 0..budget.clamp(1, 3),
+        FEW_ROWS..MANY_ROWS => 3..3 + budget.clamp(1, 2),
         // A second configuration would cost as much as the first and gain little.
-        _ => 4..5,
+        _ => 5..6,
     }
 }
 

@@ -9,11 +9,17 @@ use nextbest_models::propensity::trees::{Tree, TreeNode};
 
 use super::columns::{Columns, Reading};
 
-/// `tree` with the tests of our columns.
-pub(super) fn tree(tree: &RegTree, columns: &Columns) -> Tree {
-    breadth_first(tree, |at, child, cover| {
+/// `tree` with the tests of our columns; its leaves count `share` of what they say.
+pub(super) fn tree(tree: &RegTree, columns: &Columns, share: f64) -> Tree {
+    let mut sealed = breadth_first(tree, |at, child, cover| {
         test(tree.node(at), tree.split_categories(at), columns, child, cover)
-    })
+    });
+    for node in &mut sealed {
+        if let TreeNode::Leaf { value, .. } = node {
+            *value *= share;
+        }
+    }
+    sealed
 }
 
 /// `tree`, breadth first: siblings side by side, after their parent. `test` gives, for a node's number, the place of its

@@ -14,10 +14,11 @@ use hessboost::model::BoostedModel;
 use hessboost::training::{TrainResult, Trainer};
 use nextbest_models::units::{Probability, Seed};
 
+use super::HessboostTrees;
 use super::columns::Columns;
 use super::configuration::{self, Configuration, MAX_BINS, candidates};
-use super::{FittedTrees, HessboostTrees};
-use crate::learner::{LearnError, Sample, Settled};
+use super::fitted::FittedTrees;
+use crate::learner::{LearnError, Sample, Settled, monotone_note};
 use crate::metrics;
 
 /// Below this many rows every inner part is held out once.
@@ -28,6 +29,9 @@ const N_PARTS: u32 = 4;
 const N_PARTS_KEPT: u32 = 10;
 /// Growing stops when the loss on the held-out rows has not improved for this many trees.
 const PATIENCE: NonZeroUsize = NonZeroUsize::new(40).unwrap();
+
+/// Between the seeds of a bag: far from those a caller would number by hand.
+const BAG_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Columns with the binned rows they were learned from.
 struct Rows {
@@ -72,8 +76,8 @@ pub(super) fn fit(
     match held.pop() {
         Some(mut only) if keep => {
             let grown = only.grown.swap_remove(settled.configuration - tried.start);
-            let notes = notes(&only.rows.columns, &all[settled.configuration], settled);
-            FittedTrees::new(learner, only.rows.columns, grown.model, settled, notes)
+            let notes = notes(learner, &only.rows.columns, &all[settled.configuration], settled, 1);
+            FittedTrees::new(learner, only.rows.columns, vec![grown.model], settled, notes)
         }
         _ => {
             drop(held);
@@ -82,7 +86,7 @@ pub(super) fn fit(
     }
 }
 
-/// Grows as settled, on all rows.
+/// Grows as settled, on all rows: as many ensembles as [`HessboostTrees::bag_size`] says, the first with the seed itself.
 pub(super) fn grow(
     learner: &HessboostTrees,
     sample: &Sample<'_>,
@@ -92,17 +96,30 @@ pub(super) fn grow(
     let rows = prepare(learner, sample, seed)?;
     let configuration = configuration::all(learner.growth)[settled.configuration];
     let constraints = learner.constraints(sample, &rows.columns)?;
-    let parameters = configuration.parameters(constraints, seed).map_err(|error| learner.failed(&error))?;
-    let trainer = Trainer::new(&parameters, &rows.binned, settled.n_rounds);
-    let TrainResult { model, .. } = trainer.train().map_err(|error| learner.failed(&error))?;
-    let notes = notes(&rows.columns, &configuration, settled);
-    FittedTrees::new(learner, rows.columns, model, settled, notes)
+    let failed = |error: HessboostError| learner.failed(&error);
+    let mut models = Vec::new();
+    for number in 0..learner.bag_size(settled, sample.n_rows()) {
+        let seed = Seed(seed.0.wrapping_add((number as u64).wrapping_mul(BAG_STRIDE)));
+        let parameters = configuration.parameters(constraints.clone(), seed).map_err(failed)?;
+        let trainer = Trainer::new(&parameters, &rows.binned, settled.n_rounds);
+        let TrainResult { model, .. } = trainer.train().map_err(failed)?;
+        models.push(model);
+    }
+    let notes = notes(learner, &rows.columns, &configuration, settled, models.len());
+    FittedTrees::new(learner, rows.columns, models, settled, notes)
 }
 
-fn notes(columns: &Columns, configuration: &Configuration, settled: Settled) -> Vec<String> {
+fn notes(
+    learner: &HessboostTrees,
+    columns: &Columns,
+    configuration: &Configuration,
+    settled: Settled,
+    n_models: usize,
+) -> Vec<String> {
     let dropped = columns.dropped.iter().map(|(name, reason)| format!("column {name} dropped: {reason}"));
-    let grown = format!("{} trees: {}", settled.n_rounds, configuration.describe());
-    dropped.chain([grown]).collect()
+    let times = if n_models > 1 { format!("{n_models} x ") } else { String::new() };
+    let grown = format!("{times}{} trees: {}", settled.n_rounds, configuration.describe());
+    dropped.chain([grown]).chain(monotone_note(&learner.monotone)).collect()
 }
 
 /// Bins the rows of `sample`; rows of weight 0 teach nothing and are left out.

@@ -1,5 +1,6 @@
 //! What is sealed passes rows as hessboost does, to the last bit of a threshold; and constraints, weights and threads.
 
+use super::fitted::FittedTrees;
 use super::*;
 use crate::dataset::{Column, Dataset};
 use nextbest_models::customer::CustomerId;
@@ -98,13 +99,14 @@ fn sealed_trees_pass_rows_as_hessboost_does() {
     for learner in learners() {
         for configuration in 0..4 {
             let fitted = grown(&learner, &set, configuration);
-            let trees: Vec<_> =
-                fitted.model.trees().iter().map(|tree| seal::tree(tree, &fitted.columns)).collect();
-            let base = f64::from(fitted.model.base_score());
+            assert_eq!(fitted.bag.len(), 4, "1,000 trees allow for 25 ensembles of 40");
+            let trees = fitted.bag.iter().flat_map(|one| one.model.trees());
+            let trees: Vec<_> = trees.map(|tree| seal::tree(tree, &fitted.columns, fitted.share())).collect();
+            let base = fitted.base();
             for (row, margin) in rows.iter().zip(fitted.margins(&views).unwrap()) {
                 let sealed = base + trees.iter().map(|tree| walk(tree, row)).sum::<f64>();
-                // The same 64-bit numbers, added in the same order but for the base: forty roundings of a sum below 8.
-                assert!((sealed - margin).abs() < 40.0 * 8.0 * f64::EPSILON, "{row:?}: {sealed} {margin}");
+                // The same 64-bit numbers, added ensemble by ensemble or through: 4 x 40 roundings of a sum below 8.
+                assert!((sealed - margin).abs() < 160.0 * 8.0 * f64::EPSILON, "{row:?}: {sealed} {margin}");
             }
         }
     }
@@ -118,10 +120,16 @@ fn margins_are_hessboosts_own_but_for_its_roundings() {
         let rows = sample(&set).rows();
         let mut cells = Vec::new();
         rows.iter().for_each(|row| fitted.columns.fill(row, &mut cells));
-        let own = fitted.model.predict_margin_rows(&cells, ..).unwrap();
-        for (margin, own) in fitted.margins(&rows).unwrap().iter().zip(own.as_slice()) {
-            // One rounding per tree, each at most half a 32-bit step of a sum below 8.
-            assert!((margin - f64::from(*own)).abs() < 40.0 * 4.0 * f64::from(f32::EPSILON));
+        let mut own = vec![0.0; rows.len()];
+        for one in &fitted.bag {
+            let margins = one.model.predict_margin_rows(&cells, ..).unwrap();
+            own.iter_mut()
+                .zip(margins.as_slice())
+                .for_each(|(sum, margin)| *sum += 0.25 * f64::from(*margin));
+        }
+        for (margin, own) in fitted.margins(&rows).unwrap().iter().zip(&own) {
+            // One rounding per tree of an ensemble, each at most half a 32-bit step of a sum below 8; and their mean.
+            assert!((margin - own).abs() < 40.0 * 4.0 * f64::from(f32::EPSILON));
         }
     }
 }
@@ -130,9 +138,9 @@ fn margins_are_hessboosts_own_but_for_its_roundings() {
 fn levels_of_symmetric_trees_test_the_same() {
     let set = table(3_000, 4);
     let fitted = grown(&HessboostTrees::symmetric(), &set, 0);
-    for tree in fitted.model.trees() {
+    for tree in fitted.bag.iter().flat_map(|one| one.model.trees()) {
         let mut level = vec![0];
-        let sealed = seal::tree(tree, &fitted.columns);
+        let sealed = seal::tree(tree, &fitted.columns, 1.0);
         while !level.is_empty() {
             let mut tests = Vec::new();
             let mut next = Vec::new();
@@ -210,7 +218,7 @@ proptest! {
 fn a_constraint_is_kept_everywhere() {
     let set = table(2_000, 6);
     for learner in learners() {
-        let monotone = BTreeMap::from([("x".to_owned(), Direction::Decreasing)]);
+        let monotone = Monotone::from([("x".to_owned(), Direction::Decreasing)]);
         let constrained = HessboostTrees { monotone, ..learner.clone() };
         let (free, held) = (grown(&learner, &set, 0), grown(&constrained, &set, 0));
         let rising = |fitted: &FittedTrees| {
@@ -223,7 +231,7 @@ fn a_constraint_is_kept_everywhere() {
         assert!(rising(&free) && !rising(&held));
     }
     let named = |name: &str| {
-        let monotone = BTreeMap::from([(name.to_owned(), Direction::Increasing)]);
+        let monotone = Monotone::from([(name.to_owned(), Direction::Increasing)]);
         let learner = HessboostTrees { monotone, ..HessboostTrees::leaf_wise() };
         learner.fit(&sample(&set), Seed(1)).err()
     };
@@ -260,7 +268,10 @@ fn trees_grown_beside_many_rows_are_kept() {
     for learner in learners() {
         let kept = HessboostTrees { keep_from: 3_000, ..learner.clone() };
         let fitted = search::fit(&kept, &sample(&set), Seed(1)).unwrap();
-        assert!(fitted.model.num_trees() > fitted.settled.n_rounds, "early stopping saw some trees too many");
+        assert!(
+            fitted.bag[0].model.num_trees() > fitted.settled.n_rounds,
+            "early stopping saw some trees too many"
+        );
         let again = search::grow(&kept, &sample(&set), fitted.settled, Seed(1)).unwrap();
         let rows = sample(&set).rows();
         assert_ne!(
@@ -284,6 +295,20 @@ fn seed_decides_and_threads_do_not() {
         let once = margins(&learner, 1, 1);
         assert_eq!(once, margins(&learner, 1, 3));
         assert_ne!(once, margins(&learner, 2, 1));
+    }
+}
+
+#[test]
+fn ensembles_of_a_bag_differ_and_their_number_is_bounded() {
+    let set = table(2_000, 10);
+    for learner in learners() {
+        let first = grown(&HessboostTrees { bag: 1, ..learner.clone() }, &set, 0);
+        let bag = grown(&learner, &set, 0);
+        let rows = sample(&set).rows();
+        assert_ne!(first.margins(&rows).unwrap(), bag.margins(&rows).unwrap());
+        let size = |n_rounds, n_rows| learner.bag_size(Settled { configuration: 0, n_rounds }, n_rows);
+        assert_eq!([size(40, 2_000), size(400, 2_000), size(1_001, 2_000), size(40, 200_000)], [4, 2, 1, 1]);
+        assert_eq!(size(0, 2_000), 4);
     }
 }
 
