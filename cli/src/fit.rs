@@ -6,11 +6,12 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use nextbest_models::table::LabelValue;
 use nextbest_models::units::Seed;
+use nextbest_training::learner::{self, Direction, Monotone};
 use nextbest_training::metrics::Estimate;
 use nextbest_training::table::{
     self, ColumnReport, FitOptions, FitReport, KeyedPrediction, Progress, TableError,
 };
-use nextbest_training::{learner, report, seal};
+use nextbest_training::{report, seal};
 
 use crate::exit::{Failure, Outcome, say};
 use crate::import::grouped;
@@ -28,7 +29,7 @@ use crate::train::candidates;
     after_help = "Exit codes: 0 fitted; 1 the data is faulty or teaches nothing; 2 the call is wrong. Nothing is \
 written but with 0.\n\nExamples:\n  nextbest fit --table telco_churn.csv.gz --key customerID --label Churn=Yes --out \
 churn.nba\n  nextbest fit --table visits.parquet --label bought=1 --time-column day --drop comment --out buy.nba \
---report buy.html"
+--report buy.html\n  nextbest fit --table offers.csv --label bought=1 --monotone \"price=-1,income=+1\" --out offer.nba"
 )]
 pub struct Args {
     /// CSV (.csv .tsv .txt), plain or gzipped, or Parquet
@@ -64,6 +65,12 @@ pub struct Args {
     /// Keep rows of one group in one fold
     #[arg(long, value_name = "COLUMN")]
     group_column: Option<String>,
+    /// Columns along which the probability may only rise (+1) or only fall (-1), of numbers, dates, or yes and no
+    ///
+    /// A rising price that must never make a purchase likelier: --monotone "price=-1,income=+1". Candidates that cannot
+    /// promise it are left out and named.
+    #[arg(long, value_name = "A=+1,B=-1", value_delimiter = ',', value_parser = direction)]
+    monotone: Vec<(String, Direction)>,
     /// Of every random choice
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -92,7 +99,7 @@ pub fn run(args: &Args) -> Outcome {
     outputs.extend(args.report.as_deref().map(|path| ("--report", path)));
     output::check(&outputs, &[&args.table])?;
     let bar = spinner();
-    let fitted = table::fit(&options(args), &learner::all(), &|progress| {
+    let fitted = table::fit(&options(args)?, &learner::constrained, &|progress| {
         bar.set_message(match progress {
             Progress::Inferring(n) => format!("what the columns are: {} rows", grouped(n)),
             Progress::Filling(n) => format!("reading numbers: {} rows", grouped(n)),
@@ -147,8 +154,29 @@ pub fn label(text: &str) -> Result<LabelValue, String> {
     Ok(LabelValue { column, value })
 }
 
-fn options(args: &Args) -> FitOptions {
-    FitOptions {
+/// `price=-1`: a column and which way the probability may move along it.
+fn direction(text: &str) -> Result<(String, Direction), String> {
+    let (column, sign) = text.rsplit_once('=').unwrap_or((text, ""));
+    let direction = match sign.trim() {
+        "+1" => Direction::Increasing,
+        "-1" => Direction::Decreasing,
+        _ => return Err("a constraint is COLUMN=+1 (never falls) or COLUMN=-1 (never rises)".to_owned()),
+    };
+    if column.trim().is_empty() {
+        Err("no column is named".to_owned())
+    } else {
+        Ok((column.trim().to_owned(), direction))
+    }
+}
+
+fn options(args: &Args) -> Result<FitOptions, Failure> {
+    let mut monotone = Monotone::new();
+    for (column, direction) in &args.monotone {
+        if monotone.insert(column.clone(), *direction).is_some_and(|before| before != *direction) {
+            return Err(Failure::call(format!("--monotone: {column:?} is held to both directions")));
+        }
+    }
+    Ok(FitOptions {
         table: args.table.clone(),
         name: args.name.clone().unwrap_or_else(|| args.label.column.clone()),
         key: args.key.clone(),
@@ -161,8 +189,9 @@ fn options(args: &Args) -> FitOptions {
         time_column: args.time_column.clone(),
         fold_column: args.fold_column.clone(),
         group_column: args.group_column.clone(),
+        monotone,
         seed: Seed(args.seed),
-    }
+    })
 }
 
 /// The report for a person.
@@ -266,6 +295,8 @@ fn warnings(report: &FitReport) -> Vec<String> {
     if report.n_unlabelled > 0 {
         lines.push(format!("{} rows have no label and are left out", grouped(report.n_unlabelled)));
     }
+    let refusals = report.propensity.candidates.iter().filter_map(|one| one.failure.as_deref());
+    lines.extend(refusals.map(|why| format!("a candidate is left out: {why}")));
     lines.extend(report.notes.iter().cloned());
     lines
 }

@@ -7,6 +7,8 @@ mod made;
 mod bad_input;
 #[path = "table/scores.rs"]
 mod scores;
+#[path = "table/constraints.rs"]
+mod constraints;
 #[path = "table/pages.rs"]
 mod pages;
 #[path = "table/telco.rs"]

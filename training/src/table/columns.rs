@@ -8,6 +8,7 @@ use super::infer::{Finding, Wish, infer};
 use super::options::{FitOptions, Roles};
 use super::profile::Profile;
 use super::report::ColumnReport;
+use crate::learner::Monotone;
 
 /// What the columns are.
 pub(crate) struct Inferred {
@@ -78,6 +79,22 @@ impl Inferred {
         let left_out = self.columns.iter().filter_map(|column| Some((column.name.clone(), column.left_out?)));
         self.schema.left_out = left_out.collect();
         keep
+    }
+
+    /// Refuses constraints on what is no feature, or has no order.
+    pub(crate) fn allow(&self, monotone: &Monotone) -> Result<(), TableError> {
+        for name in monotone.keys() {
+            let column = self.columns.iter().find(|column| column.name == *name);
+            let is_code = self.schema.columns.iter().any(|known| known.name == *name && known.kind.is_code());
+            let why = match column.map(|column| (column.left_out, &column.note)) {
+                _ if is_code => "holds categories, which have no order".to_owned(),
+                Some((Some(_), note)) if !note.is_empty() => format!("is left out ({note})"),
+                Some((Some(_), _)) => "is left out".to_owned(),
+                _ => continue,
+            };
+            return Err(TableError::Monotone { column: name.clone(), why });
+        }
+        Ok(())
     }
 
     pub(crate) fn nothing_left(&self) -> TableError {

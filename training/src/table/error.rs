@@ -161,6 +161,14 @@ pub enum TableError {
         /// Why.
         why: String,
     },
+    /// A monotone constraint on a column without order, or on no feature.
+    #[error("--monotone: {column:?} {why}")]
+    Monotone {
+        /// The column.
+        column: String,
+        /// What it is.
+        why: String,
+    },
     /// No weight is above 0.
     #[error("{}: every weight in {column:?} is 0", .path.display())]
     NoWeight {
@@ -201,7 +209,7 @@ pub enum TableError {
 
 impl TableError {
     /// Whether the call is at fault, not the data: a file that is not there, a column nobody has, a table that does
-    /// not fit the artifact.
+    /// not fit the artifact, a constraint on a category.
     #[must_use]
     pub const fn is_wrong_call(&self) -> bool {
         match self {
@@ -211,6 +219,7 @@ impl TableError {
             | Self::TwoRoles { .. }
             | Self::TwoSplits(..)
             | Self::LabelValue { .. }
+            | Self::Monotone { .. }
             | Self::NoTable
             | Self::MissingColumns { .. } => true,
             _ => false,

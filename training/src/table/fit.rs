@@ -16,7 +16,7 @@ use super::split::Split;
 use super::survey::{Tally, profiled};
 use crate::diagnostics::{self, Subject};
 use crate::import::read::hash;
-use crate::learner::Learner;
+use crate::learner::{Learner, Monotone};
 use crate::selection::{self, PropensityRequest};
 
 /// How far a fit is.
@@ -63,23 +63,27 @@ struct Prepared {
     notes: Vec<String>,
 }
 
-/// Fits `learners` on the table that `options` name and seals the best; `progress` is told how far it is.
+/// Fits the learners that `learners` makes of the constraints on the table that `options` name, and seals the best;
+/// `progress` is told how far it is.
 pub fn fit(
     options: &FitOptions,
-    learners: &[Box<dyn Learner>],
+    learners: &dyn Fn(&Monotone) -> Vec<Box<dyn Learner>>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Fit, TableError> {
     let (table_sha256, _) = hash(&options.table)?;
     let Prepared { names, roles, tally, mut inferred, filled, trained_through, notes } =
         prepared(options, progress)?;
     let split = Split::of(options, &roles, &names, &filled)?;
-    let Filled { mut dataset, outcomes, keys, .. } = filled;
-    let (folds, n_folds) = (&split.guard_folds, split.n_guard_folds);
-    let leaks = guard::leaks(&dataset, &inferred.schema.columns, &outcomes, folds, n_folds);
+    let Filled { mut dataset, outcomes, keys, n_other: _, bonds, times, folds } = filled;
+    // What only the split needed is gone when learners begin.
+    drop((bonds, times, folds));
+    let (guard_folds, n_folds) = (&split.guard_folds, split.n_guard_folds);
+    let leaks = guard::leaks(&dataset, &inferred.schema.columns, &outcomes, guard_folds, n_folds);
     let keep = inferred.without(&leaks, &roles);
     if !keep.contains(&true) {
         return Err(inferred.nothing_left());
     }
+    inferred.allow(&options.monotone)?;
     dataset.keep_columns(&keep)?;
     let duplicates = guard::duplicates(&dataset, &outcomes, &split.part_of_row);
     progress(Progress::Fitting);
@@ -92,7 +96,7 @@ pub fn fit(
         split: None,
         seed,
     };
-    let mut trained = selection::train(&request, learners)?;
+    let mut trained = selection::train(&request, &learners(&options.monotone))?;
     let artifact = sealed(options, &inferred, trained.parts, trained_through, &table_sha256)?;
     trained.report.diagnostics = artifact.propensity(name).map(|model| {
         diagnostics::diagnose(&Subject {
@@ -145,6 +149,7 @@ fn prepared(options: &FitOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resul
     let (profiles, tally) = profiled(file, &roles, &options.label, progress)?;
     tally.check(options, &profiles[roles.label])?;
     let mut inferred = Inferred::of(options, &names, &roles, &profiles)?;
+    inferred.allow(&options.monotone)?;
     let time_form = time_form(&names, &roles, &profiles)?;
     drop(profiles);
     let (schema, places) = (&inferred.schema, inferred.places.as_slice());

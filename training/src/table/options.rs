@@ -9,6 +9,7 @@ use nextbest_models::units::Seed;
 use super::error::TableError;
 use super::infer::Wish;
 use super::read::TableFile;
+use crate::learner::Monotone;
 use crate::nearest::nearest;
 
 /// What to fit, and how.
@@ -38,6 +39,8 @@ pub struct FitOptions {
     pub fold_column: Option<String>,
     /// Rows of one group stay in one fold.
     pub group_column: Option<String>,
+    /// Which way the probability may move along a column of numbers, dates, or yes and no.
+    pub monotone: Monotone,
     /// Of every random choice.
     pub seed: Seed,
 }
@@ -92,6 +95,9 @@ impl Roles {
         }
         for name in &options.category {
             wishes[binding.feature("--category", name)?].category = true;
+        }
+        for name in options.monotone.keys() {
+            binding.feature("--monotone", name)?;
         }
         left_out[label] = Some(LeftOut::Label);
         for (at, reason) in [

@@ -91,6 +91,7 @@ fn options(table: &Path) -> FitOptions {
         time_column: None,
         fold_column: None,
         group_column: None,
+        monotone: learner::Monotone::new(),
         seed: Seed(3),
     }
 }
@@ -103,8 +104,8 @@ fn scored(artifact: &Artifact, table: &Path) -> Result<(Vec<u8>, ScoreReport), T
 }
 
 /// One learner is enough here, and quick.
-fn simplest() -> Vec<Box<dyn Learner>> {
-    learner::all().into_iter().take(1).collect()
+fn simplest(monotone: &learner::Monotone) -> Vec<Box<dyn Learner>> {
+    learner::constrained(monotone).into_iter().take(1).collect()
 }
 
 /// A model of [`batch`], made once.
@@ -112,7 +113,7 @@ fn fitted() -> &'static Fit {
     static FIT: OnceLock<Fit> = OnceLock::new();
     FIT.get_or_init(|| {
         let (_dir, [parquet, ..]) = files();
-        fit(&options(&parquet), &simplest(), &|_| {}).unwrap()
+        fit(&options(&parquet), &simplest, &|_| {}).unwrap()
     })
 }
 
@@ -154,7 +155,7 @@ fn every_format_gives_the_same_schema_and_the_same_scores() {
     assert_eq!(table.left_out, [("id".to_owned(), LeftOut::Key), ("left".to_owned(), LeftOut::Label)]);
     assert_eq!((own.report.n_rows, own.report.n_unlabelled), (1_500, 17));
     for path in &paths[1..] {
-        let other = fit(&options(path), &simplest(), &|_| {}).unwrap();
+        let other = fit(&options(path), &simplest, &|_| {}).unwrap();
         assert_eq!(other.artifact.metadata().table.as_ref(), Some(&table), "{}", path.display());
     }
     let scores = paths.each_ref().map(|path| scored(&own.artifact, path).unwrap());
@@ -186,7 +187,8 @@ fn weights_reach_the_training_set() {
     let mut options = FitOptions { key: None, weight_column: Some("w".into()), ..options(&path) };
     options.label = LabelValue { column: "y".into(), value: "1".into() };
     let seen: Arc<OnceLock<Vec<f64>>> = Arc::default();
-    let learners: Vec<Box<dyn Learner>> = vec![Box::new(Witness(Arc::clone(&seen)))];
+    let learners =
+        |_: &learner::Monotone| -> Vec<Box<dyn Learner>> { vec![Box::new(Witness(Arc::clone(&seen)))] };
     let _refused = fit(&options, &learners, &|_| {}).unwrap_err();
     let expected: Vec<f64> = (0..1_000).map(|row| f64::from(row % 3)).collect();
     assert_eq!(seen.get(), Some(&expected));
@@ -284,7 +286,7 @@ proptest! {
             let path = dir.path().join(name);
             std::fs::write(&path, &bytes).unwrap();
             let options = FitOptions { key: None, ..options(&path) };
-            let refused = fit(&options, &[], &|_| {}).is_err();
+            let refused = fit(&options, &|_| vec![], &|_| {}).is_err();
             prop_assert!(refused);
             let _ = scored(&fitted().artifact, &path);
         }
@@ -299,7 +301,7 @@ proptest! {
         let mut options = FitOptions { key: None, ..options(&path) };
         options.label = LabelValue { column: "y".into(), value: "yes".into() };
         // No learner: every fit ends in an error, at the latest where one would be called.
-        let refused = fit(&options, &[], &|_| {}).is_err();
+        let refused = fit(&options, &|_| vec![], &|_| {}).is_err();
         prop_assert!(refused);
     }
 
