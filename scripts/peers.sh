@@ -33,7 +33,7 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
 fi
 cargo build --release --locked --workspace --bins
 nextbest=${CARGO_TARGET_DIR:-target}/release/nextbest
-row=$(cargo bench --locked --workspace --bench row --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p')
+row=$(cargo bench --locked --workspace --bench row --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 work=${CARGO_TARGET_DIR:-target}/peers
 rm -rf "$work"
 
