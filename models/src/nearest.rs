@@ -3,7 +3,8 @@
 //! Only wording depends on it; nothing may be decided by a nearest name.
 
 /// The candidate with the smallest edit distance to `name` (letter case counts a little), the first on ties.
-pub(crate) fn nearest<'a, S: AsRef<str> + 'a + ?Sized>(
+#[must_use]
+pub fn nearest<'a, S: AsRef<str> + 'a + ?Sized>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a S>,
 ) -> Option<&'a str> {
