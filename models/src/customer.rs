@@ -2,6 +2,10 @@
 //! online. The state is bounded, and the same for any order of arrival within the allowed lateness, duplicates
 //! included: sums are integers, updates commute, and what is forgotten depends on the latest time seen alone.
 
+pub mod consent;
+pub mod contacts;
+pub mod days;
+pub mod life;
 pub mod series;
 
 use std::collections::BTreeMap;
@@ -13,6 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::event::{Event, EventFault, MAX_ID_BYTES};
 use crate::feature::Schema;
 use crate::units::{DAY_MS, Day, Timestamp};
+use consent::{Consent, Consents};
+use contacts::Contacts;
+use life::Life;
 use series::{Daily, Series};
 
 /// An opaque customer id: 1 to 128 bytes without control characters.
@@ -74,7 +81,7 @@ pub fn bucket_of(key: &str, n_buckets: u32) -> u32 {
 }
 
 /// Version of the bytes of a stored state.
-const STATE_FORMAT: u16 = 1;
+const STATE_FORMAT: u16 = 2;
 
 /// What became of an event that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -100,6 +107,9 @@ pub struct Customer {
     /// Hash of the event id -> when it happened, for as long as a repetition may still arrive.
     recent: BTreeMap<u64, Timestamp>,
     series: Vec<Series>,
+    contacts: Contacts,
+    consents: Consents,
+    life: Life,
 }
 
 /// Why bytes are no state of this project.
@@ -136,6 +146,9 @@ impl Customer {
             latest: None,
             recent: BTreeMap::new(),
             series: schema.measures().iter().map(|measure| measure.empty()).collect(),
+            contacts: Contacts::default(),
+            consents: Consents::default(),
+            life: Life::default(),
         }
     }
 
@@ -152,6 +165,9 @@ impl Customer {
         for (measure, series) in schema.measures().iter().zip(&mut self.series) {
             measure.fold(series, event, hash);
         }
+        self.contacts.fold(event);
+        self.consents.fold(event, hash);
+        self.life.fold(event);
         self.n_events += 1;
         self.recent.insert(hash, event.occurred_at);
         let late = self.latest.is_some_and(|latest| event.occurred_at < latest);
@@ -193,9 +209,16 @@ impl Customer {
         let earliest = horizon(latest, schema);
         self.recent.retain(|_, occurred_at| *occurred_at >= earliest);
         if new_day {
+            let first = schema
+                .activity_measure()
+                .map(|measure| measure.first_kept(latest.day(), schema.lateness_days()));
+            if let (Some(Series::Daily(daily)), Some(first)) = (self.series.get(schema.activity()), first) {
+                self.life.settle(daily.before(first));
+            }
             for (measure, series) in schema.measures().iter().zip(&mut self.series) {
                 measure.forget(series, latest.day(), schema.lateness_days());
             }
+            self.contacts.forget(latest.day(), schema.lateness_days());
         }
     }
 
@@ -231,10 +254,40 @@ impl Customer {
         }
     }
 
+    /// The days that make the customer's life, as far as no series keeps them.
+    #[must_use]
+    pub const fn life(&self) -> &Life {
+        &self.life
+    }
+
     /// Whole days from the last qualifying event that stands to `today`, as far as it is remembered.
     #[must_use]
     pub fn inactive_days(&self, schema: &Schema, today: Day) -> Option<i32> {
         self.activity(schema).last_active(today).map(|last| today.since(last))
+    }
+
+    /// When the customer was contacted, and what they answered.
+    #[must_use]
+    pub const fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    /// What the customer allows.
+    #[must_use]
+    pub const fn consents(&self) -> &Consents {
+        &self.consents
+    }
+
+    /// Whether `channel` may be used; none when the customer never said.
+    #[must_use]
+    pub fn consent(&self, channel: &str) -> Option<Consent> {
+        self.consents.of(channel)
+    }
+
+    /// Whether the customer objects to automated decisions and profiling.
+    #[must_use]
+    pub fn objected(&self) -> bool {
+        self.consents.objected()
     }
 
     /// The state as bytes for the store.

@@ -53,7 +53,7 @@ event_types! {
     ReferralConverted = "referral_converted", ConsentChanged = "consent_changed", Contacted = "contacted",
     Impression = "impression", Clicked = "clicked", Accepted = "accepted", Rejected = "rejected",
     NotTaken = "not_taken", PriceShown = "price_shown", QuoteRedeemed = "quote_redeemed",
-    AttributeSet = "attribute_set", Identified = "identified",
+    AttributeSet = "attribute_set", Identified = "identified", StageChanged = "stage_changed",
 }
 
 impl EventType {
@@ -405,7 +405,7 @@ mod tests {
             assert_eq!(kind.as_str().parse(), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
-        assert_eq!(EventType::ALL.len(), 25);
+        assert_eq!(EventType::ALL.len(), 26);
     }
 
     #[test]

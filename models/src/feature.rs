@@ -241,6 +241,11 @@ impl Schema {
         self.activity
     }
 
+    /// What is remembered of qualifying events.
+    pub(crate) fn activity_measure(&self) -> Option<&Measure> {
+        self.measures.get(self.activity)
+    }
+
     /// The features of `customer` as of `as_of`. The state must have been folded with this schema and hold no event
     /// known after `as_of`.
     #[must_use]

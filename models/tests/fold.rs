@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use nextbest_models::customer::{Applied, Customer, CustomerId};
-use nextbest_models::event::{Event, EventDraft, EventType, Reference};
+use nextbest_models::customer::{Applied, Customer, CustomerId, StateError};
+use nextbest_models::event::{AttributeValue, Event, EventDraft, EventType, Reference};
 use nextbest_models::feature::spec::FeatureSpec;
 use nextbest_models::feature::{ActivityRule, Schema};
 use nextbest_models::units::{DAY_MS, Money, Timestamp};
@@ -87,6 +87,21 @@ fn schema() -> Schema {
     Schema::new(file.feature, &activity, "GBP".parse().unwrap(), LATENESS_DAYS).unwrap()
 }
 
+/// Kinds from 9 on.
+const OTHER: [&str; 11] = [
+    "contacted",
+    "contacted",
+    "impression",
+    "clicked",
+    "accepted",
+    "rejected",
+    "not_taken",
+    "consent_changed",
+    "attribute_set",
+    "survey_answered",
+    "referral_sent",
+];
+
 fn start() -> Timestamp {
     "2025-01-01T00:00:00Z".parse().unwrap()
 }
@@ -95,7 +110,8 @@ fn at(millis: i64) -> Timestamp {
     start().plus_millis(millis)
 }
 
-/// One event, `age` milliseconds after the start; kind 0..4 order, 4..6 cancellation of an earlier time, else a view.
+/// One event, `age` milliseconds after the start; kind 0..4 order, 4..6 cancellation of an earlier time, 6..9 a view,
+/// else one of [`OTHER`], on one of six decisions.
 fn event(number: usize, (age, kind, order, quantity, back): (i64, u8, u8, i64, i64)) -> Event {
     let revised = at((age - back).max(0));
     let is_revision = (4..6).contains(&kind);
@@ -104,7 +120,8 @@ fn event(number: usize, (age, kind, order, quantity, back): (i64, u8, u8, i64, i
         event_type: match kind {
             0..4 => "order_placed",
             4..6 => "order_cancelled",
-            _ => "product_viewed",
+            6..9 => "product_viewed",
+            other => OTHER[usize::from(other) - 9],
         }
         .to_owned(),
         occurred_at: Some(at(age)),
@@ -117,10 +134,15 @@ fn event(number: usize, (age, kind, order, quantity, back): (i64, u8, u8, i64, i
             occurred_at: revised,
             whole: order % 2 == 0,
         }),
-        attributes: [(
-            "order_id".to_owned(),
-            nextbest_models::event::AttributeValue::Text(format!("o{order}")),
-        )]
+        decision_id: (kind >= 9 && back % 3 > 0).then(|| format!("d{order}")),
+        action_id: (kind >= 9 && back % 5 > 0).then(|| format!("a{}", quantity % 3)),
+        attributes: [
+            ("order_id".to_owned(), AttributeValue::Text(format!("o{order}"))),
+            ("granted".to_owned(), AttributeValue::Flag(back % 2 == 0)),
+            ("objection".to_owned(), AttributeValue::Flag(back % 2 == 0)),
+            ("channel".to_owned(), AttributeValue::Text(format!("c{order}"))),
+            ("nps".to_owned(), AttributeValue::Number(f64::from(order) + 5.0)),
+        ]
         .into(),
         ..EventDraft::default()
     };
@@ -129,7 +151,7 @@ fn event(number: usize, (age, kind, order, quantity, back): (i64, u8, u8, i64, i
 
 prop_compose! {
     fn history()(raw in proptest::collection::vec(
-        (0..SPAN_DAYS * DAY_MS, 0_u8..9, 0_u8..6, 1_i64..9, 0..100 * DAY_MS), 1..60)) -> Vec<Event> {
+        (0..SPAN_DAYS * DAY_MS, 0_u8..20, 0_u8..6, 1_i64..9, 0..100 * DAY_MS), 1..60)) -> Vec<Event> {
         raw.into_iter().enumerate().map(|(number, one)| event(number, one)).collect()
     }
 }
@@ -277,5 +299,17 @@ fn a_state_of_other_features_does_not_open() {
     let other =
         Schema::new(schema.specs().to_vec(), &activity, "GBP".parse().unwrap(), LATENESS_DAYS).unwrap();
     let error = Customer::from_bytes(&customer.to_bytes(), &other).unwrap_err();
+    assert!(error.to_string().contains("load the events again"), "{error}");
+}
+
+#[test]
+fn a_state_of_the_first_format_asks_to_load_again() {
+    let schema = schema();
+    let (customer, _) = fold(&schema, &[event(1, (0, 0, 1, 1, 0))]);
+    let mut bytes = customer.to_bytes();
+    assert_eq!(bytes[0], 2, "the format comes first");
+    bytes[0] = 1;
+    let error = Customer::from_bytes(&bytes, &schema).unwrap_err();
+    assert_eq!(error, StateError::Format { found: 1 });
     assert!(error.to_string().contains("load the events again"), "{error}");
 }

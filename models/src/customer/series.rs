@@ -56,18 +56,24 @@ impl Daily {
         self.days.drain(..n_old);
     }
 
+    /// The remembered days before `first`, ascending.
+    #[must_use]
+    pub fn before(&self, first: Day) -> &[DayTotal] {
+        let n_old = self.days.partition_point(|total| total.day < first);
+        self.days.get(..n_old).unwrap_or_default()
+    }
+
+    /// The remembered days on which something remains, net, ascending.
+    pub fn active_days(&self) -> impl Iterator<Item = Day> {
+        self.days.iter().filter(|total| total.count > 0).map(|total| total.day)
+    }
+
     /// The remembered days in `first ..= last`, ascending.
     #[must_use]
     pub fn between(&self, first: Day, last: Day) -> &[DayTotal] {
         let start = self.days.partition_point(|total| total.day < first);
         let end = self.days.partition_point(|total| total.day <= last);
         self.days.get(start..end).unwrap_or_default()
-    }
-
-    /// How many remembered days up to `last` have something left.
-    #[must_use]
-    pub fn n_active_days(&self, last: Day) -> usize {
-        self.days.iter().filter(|total| total.day <= last && total.count > 0).count()
     }
 
     /// The latest remembered day up to `last` on which something remains, net.

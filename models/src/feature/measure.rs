@@ -230,8 +230,13 @@ impl Measure {
         }
     }
 
+    /// The earliest day that is kept once `watermark` was reached: no event still admitted is booked before it.
+    pub(crate) fn first_kept(&self, watermark: Day, lateness_days: i32) -> Day {
+        watermark.plus(-(self.window_days + lateness_days))
+    }
+
     pub(crate) fn forget(&self, series: &mut Series, watermark: Day, lateness_days: i32) {
-        let first = watermark.plus(-(self.window_days + lateness_days));
+        let first = self.first_kept(watermark, lateness_days);
         match series {
             Series::Daily(daily) => daily.forget_before(first),
             Series::Keyed(keyed) => keyed.forget_before(first),
