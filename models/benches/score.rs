@@ -1,23 +1,21 @@
 //! What a score costs: one row and many, with and without reasons, in each layout, and opening the artifact.
 //!
-//! Ensembles are random, by a fixed seed: bounds at 255 quantiles of each feature, as histogram learners choose them,
-//! leaf-wise splits of the widest leaf by turns. Rows differ from call to call. Run by
-//! `cargo bench -p nextbest-models --bench score`.
+//! Rows differ from call to call. Run by `cargo bench -p nextbest-models --bench score`.
 #![expect(clippy::print_stdout, reason = "the table is the product of a benchmark")]
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where it cannot measure")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
 
-use std::collections::BTreeMap;
+mod ensemble;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use nextbest_models::artifact::{
-    Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer,
-};
+use nextbest_models::artifact::Artifact;
 use nextbest_models::digest::sha256_hex;
-use nextbest_models::propensity::trees::{Tree, TreeNode};
-use nextbest_models::propensity::{Bytes, Calibration, PropensityModel, Rows, Scratch};
-use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::propensity::trees::Tree;
+use nextbest_models::propensity::{Bytes, PropensityModel, Rows, Scratch};
+
+use ensemble::{Draw, Shape, seal};
 
 const N_TREES: usize = 500;
 const N_ROWS: usize = 2_048;
@@ -25,19 +23,12 @@ const BATCH: usize = 256;
 const RUN: usize = 32;
 const MEASURED: Duration = Duration::from_millis(300);
 const N_REPEATS: usize = 40;
-const N_BORDERS: usize = 255;
 
 struct Case {
     name: &'static str,
     n_features: usize,
     /// A symmetric tree of so many levels, or a leaf-wise one of so many leaves.
     shape: Shape,
-}
-
-#[derive(Clone, Copy)]
-enum Shape {
-    Levels(usize),
-    Leaves(usize),
 }
 
 const CASES: [Case; 6] = [
@@ -62,10 +53,10 @@ fn main() {
 
 fn measure(case: &Case) {
     let mut draw = Draw(0x5eed_0b57);
-    let trees: Vec<Tree> = (0..N_TREES).map(|_| draw.tree(case)).collect();
-    let artifact = seal(&trees, case.n_features);
+    let trees: Vec<Tree> = (0..N_TREES).map(|_| draw.tree(case.shape, case.n_features)).collect();
+    let artifact = seal(&[("label", trees)], case.n_features);
     let model = artifact.propensity("label").unwrap();
-    let numbers: Vec<f64> = (0..N_ROWS * case.n_features).map(|_| draw.value()).collect();
+    let numbers: Vec<f64> = (0..N_ROWS * case.n_features).map(|_| value(&mut draw)).collect();
     let rows = Rows::new(&numbers, case.n_features);
     let one = per_row(N_ROWS, RUN, |at| model.margin(rows.row(at)));
     let mut margins = vec![0.0; BATCH];
@@ -125,92 +116,7 @@ fn best<T>(mut run: impl FnMut() -> T) -> Duration {
     (0..N_REPEATS).map(time).min().unwrap()
 }
 
-fn seal(trees: &[Tree], n_features: usize) -> Artifact {
-    let mut builder = ArtifactBuilder::new(Metadata {
-        name: "bench".into(),
-        schema_fingerprint: "00".repeat(32),
-        feature_names: (0..n_features).map(|at| format!("feature_{at}")).collect(),
-        trained_through: Timestamp::from_millis(1_700_000_000_000).unwrap(),
-        code_version: "bench".into(),
-        seed: Seed(1),
-        sources: BTreeMap::new(),
-        table: None,
-        models: vec![],
-    });
-    builder.propensity(PropensityParts {
-        metadata: ModelMetadata {
-            name: "label".into(),
-            kind: ModelKind::Propensity,
-            learner: "random".into(),
-            label: None,
-            counts: BTreeMap::new(),
-            metrics: BTreeMap::new(),
-            notes: vec![],
-            sections: BTreeMap::new(),
-        },
-        scorer: SealedScorer::trees(0.0, trees).unwrap(),
-        companion: None,
-        calibration: Calibration::Identity,
-        golden: vec![],
-    });
-    builder.seal().unwrap()
-}
-
-/// Xorshift (Marsaglia 2003).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-
-    /// A number in 0 .. 1, one in twenty missing.
-    fn value(&mut self) -> f64 {
-        if self.below(20) == 0 { f64::NAN } else { self.below(1 << 30) as f64 / f64::from(1 << 30) }
-    }
-
-    fn tree(&mut self, case: &Case) -> Tree {
-        let mut tree = vec![TreeNode::Leaf { value: 0.0, cover: 1e4 }];
-        match case.shape {
-            Shape::Levels(depth) => {
-                for _ in 0..depth {
-                    let test = self.test(case.n_features);
-                    for at in 0..tree.len() {
-                        self.split(&mut tree, at, test);
-                    }
-                }
-            }
-            Shape::Leaves(n_leaves) => {
-                for _ in 1..n_leaves {
-                    // The wider of two leaves: unbalanced, yet no comb.
-                    let leaves: Vec<usize> =
-                        (0..tree.len()).filter(|&at| tree[at].child().is_none()).collect();
-                    let (a, b) = (leaves[self.below(leaves.len())], leaves[self.below(leaves.len())]);
-                    let at = if tree[a].cover() >= tree[b].cover() { a } else { b };
-                    let test = self.test(case.n_features);
-                    self.split(&mut tree, at, test);
-                }
-            }
-        }
-        tree
-    }
-
-    /// Feature, border, and whether a missing number passes.
-    fn test(&mut self, n_features: usize) -> (usize, usize, bool) {
-        (self.below(n_features), 1 + self.below(N_BORDERS), self.below(2) == 0)
-    }
-
-    fn split(&mut self, tree: &mut Tree, at: usize, (feature, border, missing_passes): (usize, usize, bool)) {
-        if tree[at].child().is_some() {
-            return;
-        }
-        let (cover, child, bound) = (tree[at].cover(), tree.len(), border as f64 / 256.0);
-        for cover in [cover * bound, cover * (1.0 - bound)] {
-            tree.push(TreeNode::Leaf { value: self.below(2001) as f64 / 1e4 - 0.1, cover });
-        }
-        tree[at] = TreeNode::AtMost { feature, bound, missing_passes, child, cover };
-    }
+/// A number in 0 .. 1, one in twenty missing.
+fn value(draw: &mut Draw) -> f64 {
+    if draw.below(20) == 0 { f64::NAN } else { draw.below(1 << 30) as f64 / f64::from(1 << 30) }
 }

@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod digest;
+pub mod nearest;
 pub mod units;
 pub mod event;
 pub mod customer;
@@ -16,6 +17,7 @@ pub mod value;
 pub mod action;
 pub mod policy;
 pub mod decision;
+pub mod posterior;
 pub mod project;
 pub mod table;
 pub mod artifact;

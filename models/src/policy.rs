@@ -1,272 +1,219 @@
 //! `decide()`: the one place where the steps of a decision are ordered.
 //!
-//! Availability -> eligibility by lifecycle stage -> treatment and channel -> propensity -> value -> arbitration.
-//! Pure, total and deterministic: the same arguments give the same decision, bit for bit, and every action that fell
-//! says where.
+//! Control -> availability -> eligibility, applicability, suitability -> treatment -> consent -> contact policy ->
+//! propensity -> value -> arbitration -> exploration. Pure, total and deterministic: the same policy, situation and
+//! question give the same decision, bit for bit, and every action that fell says at which step, by what, and until
+//! when where that is known.
+
+pub mod expression;
+pub mod selector;
+pub mod control;
+pub mod contact;
+pub mod exploration;
+pub mod file;
+pub mod situation;
+mod facts;
+mod check;
+mod funnel;
+mod arbitration;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use crate::action::Action;
+use crate::decision::{Decision, DecisionOutcome, Name, RejectionCode};
+use contact::{Budget, Cap, Suppression};
+use control::ControlRules;
+use exploration::Exploration;
+use expression::{Formula, Rule};
+use facts::Names;
+use file::{Arbitration, ConsentRule, ContactRules};
+use selector::{Selector, Subject};
 
-use crate::action::{Action, ActionValue, Treatment};
-use crate::customer::Customer;
-use crate::decision::{Candidate, Context, Decision, DecisionOutcome, Factors, Rejection};
-use crate::feature::Schema;
-use crate::lifecycle::{LifecycleRules, Stage};
-use crate::project::{LabelRule, Project};
-use crate::units::{Probability, Timestamp};
-use crate::value::recent_value_minor;
+pub use arbitration::Factor;
+pub use check::PolicyFault;
+pub use situation::{Question, Situation};
 
-/// policy.toml as it is written.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyFile {
-    #[serde(default, rename = "action")]
-    actions: Vec<Action>,
+/// The checked policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    actions: Vec<CheckedAction>,
+    /// Names of the propensity models that actions are about or rules speak of.
+    models: Vec<String>,
+    names: Names,
+    arbitration: Arbitration,
+    exploration: Exploration,
+    control: ControlRules,
+    contact: ContactRules,
+    fallback: Option<usize>,
+    channels: BTreeMap<String, ConsentRule>,
+    caps: Vec<Cap>,
+    suppressions: Vec<Suppression>,
+    budgets: Vec<(Name, Budget)>,
+    context_weights: Vec<(Selector, Rule, f64)>,
+    /// Actions by the hash under which contacts know them.
+    by_hash: BTreeMap<u64, usize>,
+    /// Channels likewise.
+    channel_by_hash: BTreeMap<u64, String>,
+    warnings: Vec<String>,
 }
 
-/// The checked catalogue of actions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
-    actions: Vec<Action>,
+/// An action with its rules compiled.
+#[derive(Clone, Debug)]
+struct CheckedAction {
+    spec: Action,
+    id: Name,
+    model: usize,
+    model_name: Name,
+    eligibility: Vec<CheckedRule>,
+    applicability: Vec<CheckedRule>,
+    suitability: Vec<CheckedRule>,
+    value: CheckedValue,
+    treatments: Vec<CheckedTreatment>,
+    follows: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct CheckedRule {
+    rule: Rule,
+    /// What is told where it fails.
+    code: String,
+}
+
+#[derive(Clone, Debug)]
+enum CheckedValue {
+    FixedMinor(f64),
+    ShareOfRecentValue(f64),
+    Formula(Formula),
+}
+
+#[derive(Clone, Debug)]
+struct CheckedTreatment {
+    id: Name,
+    channel: Name,
+    consent: ConsentRule,
+    cost_minor: i64,
+}
+
+impl CheckedAction {
+    fn subject<'a>(&'a self, channel: &'a str) -> Subject<'a> {
+        Subject {
+            action: Some(&self.spec.id),
+            channel: Some(channel),
+            group: Some(&self.spec.group),
+            issue: Some(&self.spec.issue),
+            campaign_type: Some(self.spec.campaign_type),
+        }
+    }
+
+    /// Whether it reaches those who objected or are held out.
+    fn is_service(&self) -> bool {
+        self.spec.mandatory || self.spec.campaign_type == crate::action::CampaignType::Service
+    }
 }
 
 impl Policy {
-    /// Checks a file against the project's labels; every fault comes with the name it is about.
-    pub fn new(
-        file: PolicyFile,
-        labels: &BTreeMap<String, LabelRule>,
-    ) -> Result<Self, Vec<(String, String)>> {
-        let mut faults = Vec::new();
-        let mut seen = BTreeSet::new();
-        for action in &file.actions {
-            let mut fault = |message: String| {
-                faults.push((action.id.clone(), format!("action {:?}: {message}", action.id)))
-            };
-            if action.id.is_empty() || !seen.insert(&action.id) {
-                fault("the id is empty or stands twice".to_owned());
-            }
-            if !labels.contains_key(&action.propensity) {
-                let known: Vec<&str> = labels.keys().map(String::as_str).collect();
-                fault(format!(
-                    "propensity {:?} is no label; nextbest.toml has {}",
-                    action.propensity,
-                    known.join(", ")
-                ));
-            }
-            if action.stages.is_empty() || action.treatments.is_empty() {
-                fault("needs at least one stage and one [[action.treatment]]".to_owned());
-            }
-            if !(0.0..=100.0).contains(&action.lever) {
-                fault(format!("lever {} lies outside 0 ..= 100", action.lever));
-            }
-            if !(1..=365).contains(&action.valid_days) {
-                fault(format!("valid_days {} lies outside 1 ..= 365", action.valid_days));
-            }
-            match action.value {
-                ActionValue::FixedMinor(amount) if amount < 0 => {
-                    fault(format!("fixed_minor {amount} is below 0"))
-                }
-                ActionValue::ShareOfRecentValue(share) if !(0.0..=1.0).contains(&share) => {
-                    fault(format!("share_of_recent_value {share} lies outside 0 ..= 1"));
-                }
-                _ => {}
-            }
-        }
-        if faults.is_empty() { Ok(Self { actions: file.actions }) } else { Err(faults) }
-    }
-
     /// The actions, in the order of the file.
+    pub fn actions(&self) -> impl ExactSizeIterator<Item = &Action> {
+        self.actions.iter().map(|action| &action.spec)
+    }
+
+    /// The action called `id`.
     #[must_use]
-    pub fn actions(&self) -> &[Action] {
-        &self.actions
+    pub fn action(&self, id: &str) -> Option<&Action> {
+        self.actions().find(|action| action.id == id)
+    }
+
+    /// Names of the propensity models that a decision asks, in the order of [`Situation::scores`].
+    #[must_use]
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// The channels that treatments go through or that have rules.
+    pub fn channels(&self) -> impl Iterator<Item = &String> {
+        self.channels.keys()
+    }
+
+    /// Who is held out.
+    #[must_use]
+    pub const fn control(&self) -> &ControlRules {
+        &self.control
+    }
+
+    /// How long contacts are held.
+    #[must_use]
+    pub const fn contact(&self) -> &ContactRules {
+        &self.contact
+    }
+
+    /// How the first place is drawn.
+    #[must_use]
+    pub const fn exploration(&self) -> &Exploration {
+        &self.exploration
+    }
+
+    /// What all customers together may get.
+    pub fn budgets(&self) -> impl ExactSizeIterator<Item = &Budget> {
+        self.budgets.iter().map(|(_, budget)| budget)
+    }
+
+    /// What is allowed and probably not meant: rules that contradict each other, caps that never bind.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 
-/// What a caller asks.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Question {
-    /// The moment.
-    pub context: Context,
-    /// How many actions at most, at least 1.
-    pub max_actions: u32,
-    /// Only these actions; empty for all.
-    pub candidate_actions: Vec<String>,
-    /// Not these.
-    pub excluded_actions: Vec<String>,
-    /// Not through these channels: the customer's consent, as the caller knows it at this moment.
-    pub denied_channels: Vec<String>,
-}
-
-/// What a decision is made of besides the question.
-#[derive(Clone, Copy)]
-pub struct Known<'a, P> {
-    /// What the business decides.
-    pub project: &'a Project,
-    /// The customer's state; absent when nothing is known of them.
-    pub customer: Option<&'a Customer>,
-    /// Features of that customer as of `now`, in the schema's order.
-    pub features: &'a [f64],
-    /// Propensity by name of the model; absent when there is no such model.
-    pub propensity: P,
-    /// The moment of the decision.
-    pub now: Timestamp,
-}
-
-/// Decides. Never fails: without a customer or a model it says so and falls back to no action.
-pub fn decide<P>(known: &Known<'_, P>, question: &Question) -> Decision
-where
-    P: Fn(&str, &[f64]) -> Option<Probability>,
-{
-    let Some(customer) = known.customer else { return unknown_customer() };
-    let stage = stage(&known.project.settings.lifecycle, customer, &known.project.schema, known.now);
-    let (mut actions, mut suppressed, mut degraded) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for action in known.project.policy.actions() {
-        match weigh(known, question, customer, stage, action) {
-            Ok(candidate) => actions.push(candidate),
+/// Decides. Never fails: what is missing is told in `degraded`, and every action has its place.
+#[must_use]
+pub fn decide(policy: &Policy, situation: &Situation, question: &Question) -> Decision {
+    let weighed = funnel::weigh_all(policy, situation, question);
+    let (mut candidates, mut suppressed, mut degraded) =
+        (Vec::with_capacity(policy.actions.len()), Vec::with_capacity(policy.actions.len()), BTreeSet::new());
+    for (action, weighed) in policy.actions.iter().zip(weighed) {
+        let without_model = situation.scores.get(action.model).is_none_or(Option::is_none);
+        match weighed {
+            Ok(candidate) => {
+                if without_model {
+                    degraded.insert(format!("prior_only:{}", action.model_name));
+                }
+                candidates.push(candidate);
+            }
             Err(fall) => {
-                if fall.code == "no_model" {
-                    degraded.insert(format!("no_model:{}", action.propensity));
+                if fall.code == RejectionCode::NoModel {
+                    degraded.insert(format!("no_model:{}", action.model_name));
                 }
                 suppressed.push(fall.of(action));
             }
         }
     }
-    arbitrate(&mut actions, &mut suppressed, question.max_actions);
-    let outcome = match (actions.is_empty(), degraded.is_empty()) {
-        (false, _) => DecisionOutcome::Offer,
-        (true, true) => DecisionOutcome::NoAction,
-        (true, false) => DecisionOutcome::Fallback,
-    };
+    let lacking = !degraded.is_empty() || situation.limits_unknown;
+    if candidates.is_empty() && lacking && !situation.control.policy {
+        candidates.extend(funnel::fall_back(policy, situation, question));
+    }
+    arbitration::order(policy, &mut candidates, situation.seed);
+    let (mut actions, rest) = funnel::offer(policy, situation, question, candidates);
+    let (mut outranked, held): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
+    suppressed.extend(held);
+    for (rank, candidate) in (1..).zip(actions.iter_mut().chain(&mut outranked)) {
+        candidate.rank = rank;
+    }
     Decision {
-        outcome,
-        lifecycle_stage: Some(stage),
+        outcome: outcome(!actions.is_empty(), situation.control.policy, lacking),
+        lifecycle_stage: situation.standing.stage,
+        choice_probability: actions.first().map_or(1.0, |first| first.choice_probability),
         actions,
+        outranked,
         suppressed,
-        choice_probability: Probability::ONE,
         degraded: degraded.into_iter().collect(),
     }
 }
 
-fn unknown_customer() -> Decision {
-    Decision {
-        outcome: DecisionOutcome::Fallback,
-        lifecycle_stage: None,
-        actions: Vec::new(),
-        suppressed: Vec::new(),
-        choice_probability: Probability::ONE,
-        degraded: vec!["unknown_customer".to_owned()],
-    }
-}
-
-fn stage(rules: &LifecycleRules, customer: &Customer, schema: &Schema, now: Timestamp) -> Stage {
-    rules.stage(customer, schema, now.day())
-}
-
-/// Where an action fell: step, component, code.
-struct Fall {
-    stage: &'static str,
-    component: &'static str,
-    code: &'static str,
-}
-
-impl Fall {
-    const fn at(stage: &'static str, component: &'static str, code: &'static str) -> Self {
-        Self { stage, component, code }
-    }
-
-    fn of(&self, action: &Action) -> Rejection {
-        Rejection {
-            action_id: action.id.clone(),
-            stage: self.stage.to_owned(),
-            component: self.component.to_owned(),
-            code: self.code.to_owned(),
-            until: None,
-        }
-    }
-}
-
-fn weigh<P>(
-    known: &Known<'_, P>,
-    question: &Question,
-    customer: &Customer,
-    stage: Stage,
-    action: &Action,
-) -> Result<Candidate, Fall>
-where
-    P: Fn(&str, &[f64]) -> Option<Probability>,
-{
-    if !question.candidate_actions.is_empty() && !question.candidate_actions.contains(&action.id) {
-        return Err(Fall::at("availability", "candidate_actions", "not_requested"));
-    }
-    if question.excluded_actions.contains(&action.id) {
-        return Err(Fall::at("availability", "excluded_actions", "excluded_by_caller"));
-    }
-    if !action.stages.contains(&stage) {
-        return Err(Fall::at("eligibility", "lifecycle_stage", "stage_not_eligible"));
-    }
-    let treatment = treatment(action, question)?;
-    let propensity = (known.propensity)(&action.propensity, known.features);
-    let propensity = propensity.ok_or(Fall::at("propensity", "model", "no_model"))?;
-    let factors = Factors {
-        propensity,
-        context_weight: 1.0,
-        value: value_minor(action, known.project, customer, known.now),
-        lever: action.lever,
-    };
-    let priority = factors.priority();
-    if priority.is_nan() || priority <= 0.0 {
-        return Err(Fall::at("arbitration", "priority", "not_positive"));
-    }
-    Ok(Candidate {
-        rank: 0,
-        action_id: action.id.clone(),
-        campaign_type: action.campaign_type,
-        propensity_model: action.propensity.clone(),
-        treatment_id: treatment.id.clone(),
-        channel: treatment.channel.clone(),
-        expires_at: known.now.plus_days(action.valid_days),
-        priority,
-        factors,
-    })
-}
-
-fn treatment<'a>(action: &'a Action, question: &Question) -> Result<&'a Treatment, Fall> {
-    let channel = question.context.channel.as_deref();
-    let fits = |treatment: &&Treatment| channel.is_none_or(|channel| treatment.channel == channel);
-    let mut fitting = action.treatments.iter().filter(fits).peekable();
-    if fitting.peek().is_none() {
-        return Err(Fall::at("treatment", "channel", "no_treatment_for_channel"));
-    }
-    let allowed = |treatment: &&Treatment| !question.denied_channels.contains(&treatment.channel);
-    fitting.find(allowed).ok_or(Fall::at("contact_policy", "consent", "no_consent"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "amounts in minor units stay far below 2^53")]
-fn value_minor(action: &Action, project: &Project, customer: &Customer, now: Timestamp) -> f64 {
-    match action.value {
-        ActionValue::FixedMinor(amount) => amount as f64,
-        ActionValue::ShareOfRecentValue(share) => {
-            let window_days = project.settings.activity.window_days;
-            share * recent_value_minor(customer, &project.schema, now.day(), window_days) as f64
-        }
-    }
-}
-
-/// Sorts by priority, ties by action id, and keeps the best `max_actions`.
-fn arbitrate(actions: &mut Vec<Candidate>, suppressed: &mut Vec<Rejection>, max_actions: u32) {
-    actions.sort_by(|a, b| b.priority.total_cmp(&a.priority).then_with(|| a.action_id.cmp(&b.action_id)));
-    let kept = actions.len().min(max_actions.max(1) as usize);
-    for loser in actions.drain(kept..) {
-        suppressed.push(Rejection {
-            action_id: loser.action_id,
-            stage: "arbitration".to_owned(),
-            component: "priority".to_owned(),
-            code: "outranked".to_owned(),
-            until: None,
-        });
-    }
-    for (rank, action) in (1..).zip(actions) {
-        action.rank = rank;
+const fn outcome(offered: bool, control: bool, degraded: bool) -> DecisionOutcome {
+    match (offered, control, degraded) {
+        (true, _, _) => DecisionOutcome::Offer,
+        (false, true, _) => DecisionOutcome::Control,
+        (false, false, true) => DecisionOutcome::Fallback,
+        (false, false, false) => DecisionOutcome::NoAction,
     }
 }

@@ -18,7 +18,7 @@ use crate::feature::reason::{ReasonFault, ReasonList, ReasonSpec};
 use crate::feature::spec::FeatureSpec;
 use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
 use crate::lifecycle::LifecycleRules;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyFault};
 use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed};
 use source::Source;
@@ -144,16 +144,19 @@ pub struct ProjectFault {
     pub file: &'static str,
     /// Line, from 1, where it is known.
     pub line: Option<usize>,
+    /// Column in that line, from 1, where it is known.
+    pub column: Option<usize>,
     /// What is wrong and what is allowed.
     pub message: String,
 }
 
 impl fmt::Display for ProjectFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
+        write!(f, "{}:", self.file)?;
+        for place in self.line.iter().chain(&self.column) {
+            write!(f, "{place}:")?;
         }
+        write!(f, " {}", self.message)
     }
 }
 
@@ -180,7 +183,7 @@ impl Page {
     fn fault(&self, near: &str, message: impl fmt::Display) -> ProjectFault {
         let line =
             self.text.lines().position(|line| !near.is_empty() && line.contains(near)).map(|at| at + 1);
-        ProjectFault { file: self.file, line, message: message.to_string() }
+        ProjectFault { file: self.file, line, column: None, message: message.to_string() }
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, faults: &mut Vec<ProjectFault>) -> Option<T> {
@@ -191,7 +194,7 @@ impl Page {
         let message = error.message().to_owned();
         faults.push(match error.span() {
             Some(span) => self.fault_at(span.start, message),
-            None => ProjectFault { file: self.file, line: None, message },
+            None => ProjectFault { file: self.file, line: None, column: None, message },
         });
         None
     }
@@ -199,7 +202,24 @@ impl Page {
     /// A fault at byte `at`.
     fn fault_at(&self, at: usize, message: String) -> ProjectFault {
         let line = self.text.get(..at).map(|before| before.matches('\n').count() + 1);
-        ProjectFault { file: self.file, line, message }
+        ProjectFault { file: self.file, line, column: None, message }
+    }
+
+    /// A fault of the policy: behind the id it is within, at the text it is about.
+    fn fault_within(&self, fault: PolicyFault) -> ProjectFault {
+        let PolicyFault { within, near, column, message } = fault;
+        let quoted = [format!("\"{within}\""), within.clone()];
+        let start = quoted.iter().find_map(|text| self.text.find(text.as_str())).unwrap_or(0);
+        let behind = &self.text[start..];
+        match behind.find(near.as_str()).filter(|_| !near.is_empty()) {
+            Some(at) => {
+                let line_start = self.text[..start + at].rfind('\n').map_or(0, |end| end + 1);
+                let before = self.text[line_start..start + at].chars().count();
+                let column = column.map(|column| before + column);
+                ProjectFault { column, ..self.fault_at(start + at, message) }
+            }
+            None => self.fault_at(start, message),
+        }
     }
 }
 
@@ -210,7 +230,7 @@ impl Project {
         let mut sha256 = BTreeMap::new();
         let mut page = |file: &'static str, faults: &mut Vec<ProjectFault>| {
             let text = read(file).unwrap_or_else(|error| {
-                faults.push(ProjectFault { file, line: None, message: error.to_string() });
+                faults.push(ProjectFault { file, line: None, column: None, message: error.to_string() });
                 String::new()
             });
             sha256.insert(file, sha256_hex(text.as_bytes()));
@@ -246,19 +266,22 @@ impl Project {
             ReasonList::new(specs, &names).map_err(report).ok()
         });
         let policy = settings.as_ref().zip(policy_file).and_then(|(settings, file)| {
-            let report = |errors: Vec<(String, String)>| {
-                faults.extend(
-                    errors.iter().map(|(near, message)| policy.fault(&format!("\"{near}\""), message)),
-                );
+            let labels: Vec<String> = settings.labels.keys().cloned().collect();
+            let report = |errors: Vec<PolicyFault>| {
+                faults.extend(errors.into_iter().map(|fault| policy.fault_within(fault)));
             };
-            Policy::new(file, &settings.labels).map_err(report).ok()
+            Policy::new(file, &labels, &names).map_err(report).ok()
         });
         let pricing = match PricingRules::parse(&pricing.text) {
             Ok(rules) => Some(rules),
             Err(errors) => {
                 let file = pricing.file;
-                let fault =
-                    |error: PricingFault| ProjectFault { file, line: error.line, message: error.message };
+                let fault = |PricingFault { line, message }: PricingFault| ProjectFault {
+                    file,
+                    line,
+                    column: None,
+                    message,
+                };
                 faults.extend(errors.into_iter().map(fault));
                 None
             }

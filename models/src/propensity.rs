@@ -150,6 +150,18 @@ impl PropensityModel {
         &self.metadata
     }
 
+    /// Share of positive outcomes among the rows it was made from; none where they were not counted.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows stay far below 2^53")]
+    pub fn base_rate(&self) -> Option<Probability> {
+        let counts = &self.metadata.counts;
+        let parts = counts
+            .iter()
+            .filter_map(|(name, positive)| Some((*positive, *counts.get(name.strip_suffix("_positive")?)?)));
+        let (positive, all) = parts.fold((0, 0), |(positive, all), part| (positive + part.0, all + part.1));
+        Probability::new(positive as f64 / all as f64).ok()
+    }
+
     /// The calibrated probability for `row`: the features in the artifact's order, NaN where missing.
     #[must_use]
     pub fn score(&self, row: &[f64]) -> Probability {

@@ -136,6 +136,19 @@ impl Day {
         Self(self.0.saturating_add(days))
     }
 
+    /// The first day of the calendar month it lies in, and of the next.
+    #[must_use]
+    pub fn month(self) -> (Self, Self) {
+        let epoch = jiff::civil::date(1970, 1, 1);
+        let number = |date: jiff::civil::Date| {
+            let days = epoch.until(date).map_or(self.0, |span| span.get_days());
+            Self(days)
+        };
+        let today = epoch.saturating_add(jiff::Span::new().days(self.0));
+        let first = today.first_of_month();
+        (number(first), number(first.saturating_add(jiff::Span::new().months(1))))
+    }
+
     /// Whole days from `earlier` to this one; negative when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i32 {

@@ -1,0 +1,403 @@
+//! The funnel: one action after another through the steps, up to its priority or to where it falls.
+
+use std::borrow::Cow;
+
+use super::contact::{Held, PastContact, Seen};
+use super::expression::{Facts, Truth};
+use super::file::ConsentRule;
+use super::selector::Subject;
+use super::{CheckedAction, CheckedRule, CheckedTreatment, CheckedValue, Policy, Question, Situation};
+use crate::decision::{Candidate, Factors, FunnelStage, Maturity, Name, Rejection, RejectionCode};
+use crate::posterior;
+use crate::units::{Probability, Timestamp};
+
+/// Where an action fell.
+pub(super) struct Fall {
+    stage: FunnelStage,
+    component: Cow<'static, str>,
+    pub(super) code: RejectionCode,
+    until: Option<Timestamp>,
+}
+
+impl Fall {
+    fn at(stage: FunnelStage, component: impl Into<Cow<'static, str>>, code: RejectionCode) -> Self {
+        Self { stage, component: component.into(), code, until: None }
+    }
+
+    fn until(self, until: Timestamp) -> Self {
+        Self { until: Some(until), ..self }
+    }
+
+    pub(super) fn of(self, action: &CheckedAction) -> Rejection {
+        Rejection {
+            action_id: action.id.clone(),
+            stage: self.stage,
+            component: self.component,
+            code: self.code,
+            until: self.until,
+        }
+    }
+}
+
+/// What all actions of a decision share.
+struct Round<'a> {
+    policy: &'a Policy,
+    situation: &'a Situation,
+    question: &'a Question,
+    facts: Facts<'a>,
+    /// Contacts, the latest first, beside what the policy knows of their actions.
+    seen: Vec<Seen<'a>>,
+    /// Whether each context weight's rule holds.
+    weights_hold: Vec<bool>,
+}
+
+/// For each action, in the order of the file, its candidate or where it fell.
+pub(super) fn weigh_all(
+    policy: &Policy,
+    situation: &Situation,
+    question: &Question,
+) -> Vec<Result<Candidate, Fall>> {
+    let collected = policy.names.collect(situation, question);
+    let round = Round::new(policy, situation, question, collected.facts());
+    policy.actions.iter().map(|action| round.weigh(action)).collect()
+}
+
+/// The fallback action, if the policy names one and nothing but rules and models stands against it.
+pub(super) fn fall_back(policy: &Policy, situation: &Situation, question: &Question) -> Option<Candidate> {
+    let action = &policy.actions[policy.fallback?];
+    let collected = policy.names.collect(situation, question);
+    let round = Round::new(policy, situation, question, collected.facts());
+    round.available(action).ok()?;
+    let (treatment, exempt_from) = round.treatment(action).ok()?;
+    let factors = round.factors(action, treatment, action.spec.prior.map(|p| p.propensity)?, None).ok()?;
+    let maturity = Maturity { model_weight: 0.0, n_outcomes: 0 };
+    Some(round.candidate(action, treatment, exempt_from, factors, maturity))
+}
+
+/// Of `candidates` in their order, those to offer, at most `max_actions`, and the rest, each with why: others came
+/// first, or a cap holds it back because the ones offered before it count as contacts too.
+pub(super) fn offer(
+    policy: &Policy,
+    situation: &Situation,
+    question: &Question,
+    candidates: Vec<Candidate>,
+) -> (Vec<Candidate>, Vec<(Candidate, Rejection)>) {
+    let most = question.max_actions.max(1) as usize;
+    let (mut offered, mut rest): (Vec<Candidate>, _) = (Vec::with_capacity(most), Vec::new());
+    let mut contacts = Vec::new();
+    for candidate in candidates {
+        if offered.len() >= most {
+            let rejection = outranked(&candidate);
+            rest.push((candidate, rejection));
+            continue;
+        }
+        if contacts.is_empty() && most > 1 {
+            contacts.clone_from(&situation.contacts);
+        }
+        let first = offered.is_empty();
+        match if first { None } else { capped(policy, situation.now, &contacts, question, &candidate) } {
+            Some(rejection) => rest.push((candidate, rejection)),
+            None => {
+                let made = PastContact::reserved(situation.now, &candidate.action_id, &candidate.channel);
+                contacts.insert(0, made);
+                offered.push(candidate);
+            }
+        }
+    }
+    (offered, rest)
+}
+
+fn outranked(candidate: &Candidate) -> Rejection {
+    Rejection {
+        action_id: candidate.action_id.clone(),
+        stage: FunnelStage::Arbitration,
+        component: Cow::Borrowed("priority"),
+        code: RejectionCode::Outranked,
+        until: None,
+    }
+}
+
+/// The cap that holds a candidate back, which passed before others were offered.
+fn capped(
+    policy: &Policy,
+    now: Timestamp,
+    contacts: &[PastContact],
+    question: &Question,
+    candidate: &Candidate,
+) -> Option<Rejection> {
+    let action = policy.actions.iter().find(|action| action.id == candidate.action_id)?;
+    if action.spec.mandatory {
+        return None;
+    }
+    let seen = seen(policy, contacts);
+    let subject = action.subject(&candidate.channel);
+    let direction = question.context.direction;
+    let held = policy.caps.iter().find_map(|cap| cap.holds(&subject, direction, &seen, now))?;
+    let fall = Fall::at(FunnelStage::ContactPolicy, held.id.to_owned(), RejectionCode::CapReached);
+    Some(fall.until(held.until).of(action))
+}
+
+/// Contacts, the latest first, beside what the policy knows of their actions.
+fn seen<'a>(policy: &'a Policy, contacts: &'a [PastContact]) -> Vec<Seen<'a>> {
+    let seen = contacts.iter().map(|contact| {
+        let channel = contact.channel.and_then(|hash| policy.channel_by_hash.get(&hash)).map(String::as_str);
+        let action = contact.action.and_then(|hash| policy.by_hash.get(&hash)).map(|at| &policy.actions[*at]);
+        let subject = match action {
+            Some(action) => Subject { channel, ..action.subject("") },
+            None => Subject { channel, ..Subject::default() },
+        };
+        Seen { contact, subject }
+    });
+    seen.collect()
+}
+
+impl<'a> Round<'a> {
+    fn new(policy: &'a Policy, situation: &'a Situation, question: &'a Question, facts: Facts<'a>) -> Self {
+        let seen = seen(policy, &situation.contacts);
+        let holds = |(_, rule, _): &(_, super::Rule, f64)| rule.holds(&facts) == Truth::Yes;
+        let weights_hold = policy.context_weights.iter().map(holds).collect();
+        Self { policy, situation, question, facts, seen, weights_hold }
+    }
+
+    fn weigh(&self, action: &CheckedAction) -> Result<Candidate, Fall> {
+        self.available(action)?;
+        if !action.spec.stages.contains(&self.situation.standing.stage) {
+            return Err(Fall::at(
+                FunnelStage::Eligibility,
+                "lifecycle_stage",
+                RejectionCode::StageNotEligible,
+            ));
+        }
+        self.predecessor(action)?;
+        let steps = [
+            (FunnelStage::Eligibility, &action.eligibility),
+            (FunnelStage::Applicability, &action.applicability),
+            (FunnelStage::Suitability, &action.suitability),
+        ];
+        for (stage, rules) in steps {
+            rules.iter().try_for_each(|rule| self.rule(stage, rule))?;
+        }
+        let (treatment, exempt_from) = self.treatment(action)?;
+        let (propensity, maturity) = self.propensity(action)?;
+        let factors = self.factors(action, treatment, propensity.get(), Some(propensity))?;
+        Ok(self.candidate(action, treatment, exempt_from, factors, maturity))
+    }
+
+    fn available(&self, action: &CheckedAction) -> Result<(), Fall> {
+        let fall = |component, code| Err(Fall::at(FunnelStage::Availability, component, code));
+        let (question, now) = (self.question, self.situation.now);
+        if self.situation.control.policy && !action.is_service() {
+            return Err(Fall::at(FunnelStage::Control, "policy_control", RejectionCode::ControlGroup));
+        }
+        if !question.candidate_actions.is_empty() && !question.candidate_actions.contains(&action.spec.id) {
+            return fall("candidate_actions", RejectionCode::NotRequested);
+        }
+        if question.excluded_actions.contains(&action.spec.id) {
+            return fall("excluded_actions", RejectionCode::ExcludedByCaller);
+        }
+        if let Some(from) = action.spec.available_from
+            && now < from
+        {
+            let fall = Fall::at(FunnelStage::Availability, "available_from", RejectionCode::NotYetAvailable);
+            return Err(fall.until(from));
+        }
+        if action.spec.available_until.is_some_and(|until| until <= now) {
+            return fall("available_until", RejectionCode::Expired);
+        }
+        if self.situation.objected && !action.is_service() {
+            return Err(Fall::at(FunnelStage::Consent, "objection", RejectionCode::Objected));
+        }
+        Ok(())
+    }
+
+    fn predecessor(&self, action: &CheckedAction) -> Result<(), Fall> {
+        let met = |seen: &Seen<'_>| seen.contact.action.is_some_and(|hash| action.follows.contains(&hash));
+        if action.follows.is_empty() || self.seen.iter().any(met) {
+            return Ok(());
+        }
+        Err(Fall::at(FunnelStage::Eligibility, "follows", RejectionCode::PredecessorMissing))
+    }
+
+    fn rule(&self, stage: FunnelStage, checked: &CheckedRule) -> Result<(), Fall> {
+        let code = match checked.rule.holds(&self.facts) {
+            Truth::Yes => return Ok(()),
+            Truth::No => RejectionCode::RuleNotMet,
+            Truth::Unknown => RejectionCode::FactMissing,
+        };
+        Err(Fall::at(stage, checked.code.clone(), code))
+    }
+
+    /// The first treatment that fits the channel, is consented to and within the limits; else where the last one fell,
+    /// counting the furthest step. Beside it the limits that a mandatory action was exempt from.
+    fn treatment<'b>(&self, action: &'b CheckedAction) -> Result<(&'b CheckedTreatment, Vec<Name>), Fall> {
+        let channel = self.question.context.channel.as_deref();
+        let fits =
+            |treatment: &&CheckedTreatment| channel.is_none_or(|channel| *treatment.channel == *channel);
+        let mut furthest = Fall::at(FunnelStage::Treatment, "channel", RejectionCode::NoTreatmentForChannel);
+        for treatment in action.treatments.iter().filter(fits) {
+            let found = self.consent(treatment).and_then(|()| self.limits(action, treatment));
+            match found {
+                Ok(exempt_from) => return Ok((treatment, exempt_from)),
+                Err(fall) if fall.stage > furthest.stage => furthest = fall,
+                Err(_) => {}
+            }
+        }
+        Err(furthest)
+    }
+
+    fn consent(&self, treatment: &CheckedTreatment) -> Result<(), Fall> {
+        let told = self.situation.consent_to(&treatment.channel, self.question);
+        let allowed = match treatment.consent {
+            ConsentRule::NotNeeded => true,
+            ConsentRule::OptOut => told != Some(false),
+            ConsentRule::OptIn => told == Some(true),
+        };
+        if allowed {
+            return Ok(());
+        }
+        Err(Fall::at(FunnelStage::Consent, treatment.channel.to_string(), RejectionCode::NoConsent))
+    }
+
+    fn limits(&self, action: &CheckedAction, treatment: &CheckedTreatment) -> Result<Vec<Name>, Fall> {
+        let subject = action.subject(&treatment.channel);
+        let (policy, now) = (self.policy, self.situation.now);
+        let direction = self.question.context.direction;
+        let fall = |held: Held<'_>, code| {
+            Fall::at(FunnelStage::ContactPolicy, held.id.to_owned(), code).until(held.until)
+        };
+        if self.situation.limits_unknown
+            && !action.spec.mandatory
+            && let Some(limit) = self.counted_by(&subject)
+        {
+            let stage = FunnelStage::ContactPolicy;
+            return Err(Fall::at(stage, limit.to_owned(), RejectionCode::LimitsUnknown));
+        }
+        let capped = policy.caps.iter().filter_map(|cap| cap.holds(&subject, direction, &self.seen, now));
+        let capped = capped.map(|held| fall(held, RejectionCode::CapReached));
+        let silenced = policy.suppressions.iter().filter_map(|rule| rule.holds(&subject, &self.seen, now));
+        let silenced = silenced.map(|held| fall(held, RejectionCode::Suppressed));
+        let spent = policy.budgets.iter().filter(|(_, budget)| budget.selector.takes(&subject));
+        let spent = spent.filter_map(|(id, _)| Some((id, *self.situation.exhausted.get(id)?)));
+        let spent = spent.map(|(id, until)| fall(Held { id, until }, RejectionCode::BudgetExhausted));
+        let mut held = capped.chain(silenced).chain(spent);
+        if action.spec.mandatory {
+            return Ok(held.map(|fall| Name::from(fall.component.as_ref())).collect());
+        }
+        held.next().map_or(Ok(Vec::new()), Err)
+    }
+
+    /// A cap or budget that counts contacts of `subject`.
+    fn counted_by(&self, subject: &Subject<'_>) -> Option<&'a str> {
+        let direction = self.question.context.direction;
+        let cap =
+            self.policy.caps.iter().find(|cap| cap.counts(subject, direction)).map(|cap| cap.id.as_str());
+        let budget = || self.policy.budgets.iter().find(|(_, budget)| budget.selector.takes(subject));
+        cap.or_else(|| budget().map(|(_, budget)| budget.id.as_str()))
+    }
+
+    fn propensity(&self, action: &CheckedAction) -> Result<(Probability, Maturity), Fall> {
+        let fall = |code| Fall::at(FunnelStage::Propensity, action.model_name.to_string(), code);
+        // The model control is decided by what the average customer does.
+        let scores =
+            if self.situation.control.model { &self.situation.base_rates } else { &self.situation.scores };
+        let score = scores.get(action.model).copied().flatten();
+        let evidence = self.situation.evidence.get(&action.id).copied().unwrap_or_default();
+        let known = posterior::propensity(score, action.spec.prior, evidence);
+        let (propensity, maturity) = known.ok_or_else(|| fall(RejectionCode::NoModel))?;
+        if propensity.get() < self.policy.arbitration.min_propensity && !action.spec.mandatory {
+            return Err(fall(RejectionCode::BelowMinPropensity));
+        }
+        Ok((propensity, maturity))
+    }
+
+    fn factors(
+        &self,
+        action: &CheckedAction,
+        treatment: &CheckedTreatment,
+        propensity: f64,
+        known: Option<Probability>,
+    ) -> Result<Factors, Fall> {
+        let value = self
+            .value(action)
+            .ok_or_else(|| Fall::at(FunnelStage::Value, "value", RejectionCode::ValueUnknown))?;
+        let arbitration = &self.policy.arbitration;
+        let worth = propensity * value - minor(treatment.cost_minor);
+        if (worth < arbitration.min_worth_minor || worth <= 0.0) && !action.spec.mandatory {
+            return Err(Fall::at(FunnelStage::Arbitration, "worth", RejectionCode::BelowMinPriority));
+        }
+        let propensity = known.or_else(|| Probability::new(propensity).ok()).unwrap_or(Probability::ONE);
+        let factors = Factors {
+            propensity: if arbitration.propensity { propensity } else { Probability::ONE },
+            context_weight: if arbitration.context_weight {
+                self.context_weight(action, treatment)
+            } else {
+                1.0
+            },
+            value: if arbitration.value { value } else { 1.0 },
+            lever: if arbitration.lever { self.lever(action) } else { 1.0 },
+        };
+        if (factors.priority().is_nan() || factors.priority() <= 0.0) && !action.spec.mandatory {
+            return Err(Fall::at(FunnelStage::Arbitration, "priority", RejectionCode::BelowMinPriority));
+        }
+        Ok(factors)
+    }
+
+    fn value(&self, action: &CheckedAction) -> Option<f64> {
+        let value = match &action.value {
+            CheckedValue::FixedMinor(amount) => *amount,
+            CheckedValue::ShareOfRecentValue(share) => share * minor(self.situation.recent_value_minor),
+            CheckedValue::Formula(formula) => formula.value(&self.facts)?,
+        };
+        value.is_finite().then(|| value.max(0.0))
+    }
+
+    fn context_weight(&self, action: &CheckedAction, treatment: &CheckedTreatment) -> f64 {
+        let subject = action.subject(&treatment.channel);
+        let weights = self.policy.context_weights.iter().zip(&self.weights_hold);
+        let taken = weights.filter(|((selector, _, _), holds)| **holds && selector.takes(&subject));
+        taken.fold(1.0, |product, ((_, _, weight), _)| product * weight)
+    }
+
+    fn lever(&self, action: &CheckedAction) -> f64 {
+        let issue = self.policy.arbitration.issue_weights.get(&action.spec.issue).copied().unwrap_or(1.0);
+        action.spec.lever_at(self.situation.now) * issue
+    }
+
+    fn candidate(
+        &self,
+        action: &CheckedAction,
+        treatment: &CheckedTreatment,
+        exempt_from: Vec<Name>,
+        factors: Factors,
+        maturity: Maturity,
+    ) -> Candidate {
+        let subject = action.subject(&treatment.channel);
+        let now = self.situation.now;
+        let valid_until = now.plus_days(action.spec.valid_days);
+        let expires_at = action.spec.available_until.map_or(valid_until, |until| until.min(valid_until));
+        let drawn = self.policy.budgets.iter().filter(|(_, budget)| budget.selector.takes(&subject));
+        Candidate {
+            rank: 0,
+            action_id: action.id.clone(),
+            campaign_type: action.spec.campaign_type,
+            propensity_model: action.model_name.clone(),
+            treatment_id: treatment.id.clone(),
+            channel: treatment.channel.clone(),
+            expires_at,
+            mandatory: action.spec.mandatory,
+            cost_minor: treatment.cost_minor,
+            priority: factors.priority(),
+            factors,
+            maturity,
+            choice_probability: 0.0,
+            counted: self.counted_by(&subject).is_some(),
+            budgets: drawn.map(|(id, _)| id.clone()).collect(),
+            exempt_from,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts in minor units stay far below 2^53")]
+const fn minor(amount: i64) -> f64 {
+    amount as f64
+}

@@ -1,0 +1,161 @@
+//! Everything a decision rests on besides the policy and the question: plain data, so that it can be logged and the
+//! decision made again from the log, bit for bit.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::contact::PastContact;
+use super::control::Assignment;
+use crate::artifact::Artifact;
+use crate::customer::Customer;
+use crate::customer::contacts::Reply;
+use crate::decision::{Context, Name};
+use crate::lifecycle::Standing;
+use crate::posterior::Evidence;
+use crate::project::Project;
+use crate::units::{Probability, Seed, Timestamp};
+use crate::value::recent_value_minor;
+
+/// What a caller asks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Question {
+    /// The moment.
+    pub context: Context,
+    /// How many actions at most, at least 1.
+    pub max_actions: u32,
+    /// Only these actions; empty for all.
+    pub candidate_actions: Vec<String>,
+    /// Not these.
+    pub excluded_actions: Vec<String>,
+    /// Consent by channel, as the caller knows it at this moment; it goes before what the customer's state says.
+    pub consent: BTreeMap<String, bool>,
+}
+
+/// What is known when a decision is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Situation {
+    /// The moment of the decision.
+    pub now: Timestamp,
+    /// Of exploration.
+    pub seed: Seed,
+    /// Whether anything is known of the customer.
+    pub known: bool,
+    /// Where they stand.
+    pub standing: Standing,
+    /// Features as of `now`, in the schema's order; NaN where missing.
+    #[serde(with = "missing_as_null")]
+    pub features: Vec<f64>,
+    /// Propensities in the order of [`Policy::models`](super::Policy::models); none where there is no model.
+    pub scores: Vec<Option<Probability>>,
+    /// The same for the average customer: what the model control is decided by.
+    pub base_rates: Vec<Option<Probability>>,
+    /// What they spent in the activity window, in minor units.
+    pub recent_value_minor: i64,
+    /// Contacts and reservations, the latest first.
+    pub contacts: Vec<PastContact>,
+    /// Consent by channel, as far as it was ever given or refused.
+    pub consent: BTreeMap<String, bool>,
+    /// Whether they objected to automated decisions.
+    pub objected: bool,
+    /// To which control groups they belong.
+    pub control: Assignment,
+    /// Outcomes of actions, by id; none for an action that has none.
+    pub evidence: BTreeMap<Name, Evidence>,
+    /// Budgets that are used up, and until when.
+    pub exhausted: BTreeMap<Name, Timestamp>,
+    /// Whether nothing can be held: the store is away, so that what a cap or budget counts must not be offered.
+    #[serde(default)]
+    pub limits_unknown: bool,
+}
+
+impl Situation {
+    /// Of `customer` at `now`, before models, evidence and budgets were asked; `customer` is a new one where `known` is
+    /// false.
+    #[must_use]
+    pub fn of(project: &Project, customer: &Customer, known: bool, now: Timestamp, seed: Seed) -> Self {
+        let today = now.day();
+        let n_models = project.policy.models().len();
+        let lifecycle = &project.settings.lifecycle;
+        let history = customer.contacts().history(now, lifecycle.response_days);
+        let contacts = history.entries().iter().rev().map(PastContact::of).collect();
+        let said = |channel: &String| Some((channel.clone(), customer.consent(channel)?.granted));
+        Self {
+            now,
+            seed,
+            known,
+            standing: lifecycle.standing(customer, &project.schema, now),
+            features: project.schema.features(customer, now).values().to_vec(),
+            scores: vec![None; n_models],
+            base_rates: vec![None; n_models],
+            recent_value_minor: recent_value_minor(
+                customer,
+                &project.schema,
+                today,
+                project.settings.activity.window_days,
+            ),
+            contacts,
+            consent: project.policy.channels().filter_map(said).collect(),
+            objected: customer.objected(),
+            control: project.policy.control().assign(customer.id(), now),
+            evidence: BTreeMap::new(),
+            exhausted: BTreeMap::new(),
+            limits_unknown: false,
+        }
+    }
+
+    /// With contacts that are promised and not yet made; they count like those that were.
+    #[must_use]
+    pub fn reserved(mut self, reserved: impl IntoIterator<Item = PastContact>) -> Self {
+        self.contacts.extend(reserved);
+        self.contacts.sort_by_key(|contact| std::cmp::Reverse(contact.at));
+        self
+    }
+
+    /// With the scores of `artifact`, and its base rates.
+    #[must_use]
+    pub fn scored(mut self, project: &Project, artifact: &Artifact) -> Self {
+        for (at, name) in project.policy.models().iter().enumerate() {
+            if let Some(model) = artifact.propensity(name) {
+                self.scores[at] = Some(model.score(&self.features));
+                self.base_rates[at] = model.base_rate();
+            }
+        }
+        self
+    }
+
+    /// Whether a consent for `channel` is there (true), withdrawn (false) or was never spoken of.
+    pub(super) fn consent_to(&self, channel: &str, question: &Question) -> Option<bool> {
+        question.consent.get(channel).or_else(|| self.consent.get(channel)).copied()
+    }
+
+    /// Days since the last contact.
+    #[expect(clippy::cast_precision_loss, reason = "days stay far below 2^53")]
+    pub(super) fn days_since_contact(&self) -> f64 {
+        self.contacts.first().map_or(f64::NAN, |last| {
+            (self.now.as_millis() - last.at.as_millis()) as f64 / crate::units::DAY_MS as f64
+        })
+    }
+
+    /// How many contacts were ignored of those that are remembered.
+    pub(super) fn n_ignored(&self) -> f64 {
+        let ignored = self.contacts.iter().filter(|contact| contact.reply == Reply::Ignored).count();
+        f64::from(u32::try_from(ignored).unwrap_or(u32::MAX))
+    }
+}
+
+/// A missing number is null in JSON, never a number that stands for it.
+mod missing_as_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        let told: Vec<Option<f64>> = numbers.iter().map(|x| x.is_finite().then_some(*x)).collect();
+        told.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let told = Vec::<Option<f64>>::deserialize(deserializer)?;
+        Ok(told.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
+    }
+}
