@@ -140,11 +140,11 @@ class Emulator:
             raise RuntimeError(f"{operation} of {name} ended as {status}: {'; '.join(causes)}")
 
     def table_calls(self):
-        """The newest calls of DynamoDB (at most 50): id, access key, operation, partition keys."""
+        """The newest calls of DynamoDB (at most 50): id, access key, and (operation, partition key) of each of its parts."""
         source = [{"AttributeKey": "EventSource", "AttributeValue": "dynamodb.amazonaws.com"}]
         for event in self.client("cloudtrail").lookup_events(LookupAttributes=source)["Events"]:
             detail = json.loads(event["CloudTrailEvent"])
-            yield event["EventId"], event["AccessKeyId"], event["EventName"], list(partitions(detail["requestParameters"] or {}))
+            yield event["EventId"], event["AccessKeyId"], list(parts(event["EventName"], detail["requestParameters"] or {}))
 
     def log_tail(self, n_lines=40):
         """The last lines of the emulator and of every function, to be shown when something failed."""
@@ -217,6 +217,19 @@ class Stack:
                 return error.code, json.loads(text or b"null")
             except ValueError:
                 return error.code, text.decode(errors="replace")
+
+
+# A transaction is allowed by what it does: there is no permission of its own.
+PARTS_OF_TRANSACTION = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+
+
+def parts(operation, request):
+    """Operation and partition key of each part of a DynamoDB request; one of no partition key where none is named."""
+    for item in request.get("TransactItems") or []:
+        for kind, write in item.items():
+            yield PARTS_OF_TRANSACTION[kind], (write.get("Item") or write["Key"])["pk"]["S"]
+    if not request.get("TransactItems"):
+        yield from ((operation, partition) for partition in list(partitions(request)) or [None])
 
 
 def partitions(request):

@@ -115,13 +115,13 @@ class Shop:
 
     def take_calls(self, function):
         """Notes calls not seen yet; a function is known by the access key of its environment."""
-        for event, key, operation, partitions in self.emulator.table_calls():
+        for event, key, parts in self.emulator.table_calls():
             if event in self.seen:
                 continue
             self.seen.add(event)
             if function and key.startswith("ASIA"):
                 caller = self.caller_of_key.setdefault(key, function)
-                self.calls.extend((caller, operation, partition) for partition in partitions or [None])
+                self.calls.extend((caller, operation, partition) for operation, partition in parts)
 
 
 def prepare_project(project):

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use nextbest_models::artifact::{Artifact, ArtifactError};
@@ -16,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::door;
 use crate::health;
+use crate::memory::{Beliefs, Memory, SpentBudgets};
 use crate::openapi;
 use crate::store::Store;
 
@@ -35,6 +37,16 @@ pub struct Parts {
     pub clock: Clock,
     /// Who may call.
     pub auth: Authenticator,
+    /// The identity of the project folder.
+    pub policy_sha256: String,
+    /// Longest that a decision may take.
+    pub deadline: Duration,
+    /// Customers read last.
+    pub memory: Memory,
+    /// Budgets found used up.
+    pub budgets: SpentBudgets,
+    /// What actions brought so far.
+    pub beliefs: Beliefs,
 }
 
 /// Why a function does not start.
@@ -88,7 +100,18 @@ impl App {
         let project = read_project(&config.project)?;
         let artifact = read_artifact(config, &project)?;
         let auth = Authenticator::new(config.auth, config.keys.clone());
-        Ok(Self(Arc::new(Parts { project, artifact, store, clock, auth })))
+        Ok(Self(Arc::new(Parts {
+            policy_sha256: project.fingerprint(),
+            deadline: config.deadline,
+            memory: Memory::default(),
+            budgets: SpentBudgets::default(),
+            beliefs: Beliefs::default(),
+            project,
+            artifact,
+            store,
+            clock,
+            auth,
+        })))
     }
 
     /// Opens the store's connection ahead of the first request. A store that is away does not keep a function from

@@ -5,6 +5,7 @@
 //! known by its SHA-256.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::auth::AuthMode;
 use crate::keys::{Keys, KeysError};
@@ -18,6 +19,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (ARTIFACT, "an artifact file to use instead of the one artifacts/CURRENT names"),
     (TABLE, "DynamoDB table; default nextbest"),
     (AUTH, "who may call: api-key (default), jwt or iam"),
+    (DEADLINE, "longest that a decision may take, in milliseconds, 20 to 25000; default 1000"),
     (API_KEYS, "role:sha256hex,role:sha256hex,... ; needed for api-key"),
 ];
 
@@ -25,8 +27,12 @@ const PROJECT: &str = "NEXTBEST_PROJECT";
 const ARTIFACT: &str = "NEXTBEST_ARTIFACT";
 const TABLE: &str = "NEXTBEST_TABLE";
 const AUTH: &str = "NEXTBEST_AUTH";
+const DEADLINE: &str = "NEXTBEST_DEADLINE_MS";
 const API_KEYS: &str = "NEXTBEST_API_KEYS";
 const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
+
+/// The deadline where none is set.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(1000);
 
 /// Where a process runs.
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub struct Config {
     pub table: String,
     /// How callers are known.
     pub auth: AuthMode,
+    /// Longest that a decision may take.
+    pub deadline: Duration,
     /// The hashed API keys; empty unless `auth` is [`AuthMode::ApiKey`].
     pub keys: Keys,
 }
@@ -55,6 +63,9 @@ pub enum ConfigError {
     /// A malformed list of keys.
     #[error("{API_KEYS}: {0}")]
     Keys(#[from] KeysError),
+    /// No number of milliseconds, or one out of bounds.
+    #[error("{DEADLINE} is {0:?}; it must be whole milliseconds, 20 to 25000")]
+    Deadline(String),
     /// A table name DynamoDB would refuse.
     #[error("{TABLE} is {0:?}; a table name takes 3 to 255 letters, digits, '_', '-' and '.'")]
     Table(String),
@@ -87,8 +98,17 @@ impl Config {
             artifact: lookup(ARTIFACT).map(PathBuf::from),
             table: checked_table(lookup(TABLE).unwrap_or_else(|| "nextbest".to_owned()))?,
             auth,
+            deadline: deadline(lookup(DEADLINE))?,
             keys,
         })
+    }
+}
+
+fn deadline(text: Option<String>) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(DEFAULT_DEADLINE) };
+    match text.parse() {
+        Ok(ms @ 20..=25_000) => Ok(Duration::from_millis(ms)),
+        _ => Err(ConfigError::Deadline(text)),
     }
 }
 

@@ -1,8 +1,13 @@
 //! `next-best-action`: chooses what to do for one customer next, logs it, and shows logged decisions.
 //!
-//! One read, one pure decision, one write. Without the store or a model the answer is still an answer: no action,
-//! outcome `fallback`, and `degraded` says what was missing. The log keeps what was asked, every feature that was
-//! seen and every candidate with its factors, so that the decision can be replayed bit for bit.
+//! One read, one pure decision, one write: the write logs the decision and holds the contacts it offers. Without the store
+//! or a model the answer is still an answer, and `degraded` says what was missing. The log keeps all that the decision
+//! was made from, so that it can be made again bit for bit.
+
+pub mod activate;
+mod keep;
+mod known;
+pub mod record;
 
 use std::collections::BTreeMap;
 
@@ -10,36 +15,39 @@ use axum::Router;
 use axum::extract::{Extension, Path, State};
 use axum::routing::{get, post};
 use nextbest_models::action::CampaignType;
-use nextbest_models::customer::{Customer, CustomerId};
-use nextbest_models::decision::{Candidate, Context, Decision, DecisionOutcome, Factors, Rejection};
-use nextbest_models::feature::FeatureVector;
+use nextbest_models::customer::CustomerId;
+use nextbest_models::decision::{Candidate, Context, DecisionOutcome, Factors, Maturity, Rejection};
 use nextbest_models::lifecycle::Stage;
-use nextbest_models::policy::{Known, Question, decide};
-use nextbest_models::units::{Probability, Timestamp};
+use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::door::RequestId;
-use crate::events::{KEEP_DAYS, expiry_seconds};
 use crate::problem::Problem;
-use crate::provenance::{Absent, FeatureState, Interval, Provenance, Reason, Timing, reasons};
+use crate::provenance::{
+    Absent, Experiment, Exploration, FeatureState, Interval, Provenance, Reason, Timing, reasons,
+};
 use crate::request::Json;
-use crate::store::{LoggedDecision, StoreError, Subject};
+use crate::store::{LoggedDecision, Subject};
+use keep::{Asked, Kept};
 
 const MAX_ACTIONS: u32 = 10;
+/// Most actions that a caller may list.
+const MAX_LISTED: usize = 1000;
 const CODES: usize = 3;
 /// How long a decision without an offer holds, in milliseconds: a day; after a failure, a minute.
 const IDLE_MS: i64 = 24 * 3_600_000;
 const FAILED_MS: i64 = 60_000;
 
-/// POST /v1/decisions/next-best-action, GET /v1/decisions/{id}.
+/// POST /v1/decisions/next-best-action, GET /v1/decisions/{id}, POST /v1/decisions/{id}/activate.
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/v1/decisions/next-best-action", post(next_best_action))
         .route("/v1/decisions/{id}", get(show))
+        .route("/v1/decisions/{id}/activate", post(activate::activate))
 }
 
 /// The body.
@@ -68,10 +76,32 @@ pub struct Request {
     consent: BTreeMap<String, bool>,
     #[serde(default)]
     mode: Mode,
+    /// Hold contacts only when the caller says that it goes ahead (`/activate`), not at once.
+    #[serde(default)]
+    defer_activation: bool,
 }
 
 const fn one() -> u32 {
     1
+}
+
+impl Request {
+    /// The request behind `record`, for these of its actions alone, to be held at once.
+    fn to_hold(record: &record::Record, action_ids: &[String]) -> Self {
+        let question = &record.question;
+        Self {
+            customer_id: None,
+            anonymous_id: None,
+            context: question.context.clone(),
+            max_actions: u32::try_from(action_ids.len()).unwrap_or(MAX_ACTIONS),
+            candidate_actions: action_ids.to_vec(),
+            excluded_actions: Vec::new(),
+            explain: Explain::None,
+            consent: question.consent.clone(),
+            mode: Mode::Live,
+            defer_activation: false,
+        }
+    }
 }
 
 /// How much of the why is told.
@@ -87,7 +117,7 @@ enum Explain {
 /// What is done with the decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Mode {
+pub enum Mode {
     /// Logged, to be acted upon.
     #[default]
     Live,
@@ -106,9 +136,15 @@ pub struct Answer {
     #[schema(value_type = String)]
     outcome: DecisionOutcome,
     mode: Mode,
-    #[schema(value_type = Option<String>)]
-    lifecycle_stage: Option<Stage>,
+    #[schema(value_type = String)]
+    lifecycle_stage: Stage,
+    /// Until when the offered contacts are held for the caller to make them; null where none is held.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    activate_until: Option<Timestamp>,
     actions: Vec<Offered>,
+    /// With `explain: full`, all that survived, with factors and choice probabilities.
+    #[schema(value_type = Vec<Object>)]
+    candidates: Vec<Candidate>,
     /// action_id, stage, component, code, until.
     #[schema(value_type = Vec<Object>)]
     suppressed: Vec<Rejection>,
@@ -126,11 +162,18 @@ struct Offered {
     channel: String,
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    mandatory: bool,
+    cost_minor: i64,
     /// Expected worth in minor units: the product of the factors.
     priority: f64,
     /// propensity, context_weight, value, lever.
     #[schema(value_type = Object)]
     factors: Factors,
+    /// model_weight, n_outcomes: how much of the propensity is the model's, the rest being the action's prior.
+    #[schema(value_type = Object)]
+    maturity: Maturity,
+    /// Probability with which the policy put it first.
+    choice_probability: f64,
     propensity_model: String,
     /// Of the propensity.
     interval: Interval,
@@ -144,26 +187,28 @@ async fn next_best_action(
     Extension(RequestId(request_id)): Extension<RequestId>,
     Json(request): Json<Request>,
 ) -> Result<axum::Json<Answer>, Problem> {
+    let since = Stopwatch::start();
     let mut timing = Timing::start();
     let now = app.clock.now();
     let subject = check(&app, &request)?;
     let decision_id = clock::new_id("dec")?;
     timing.step("parse");
 
-    let mut head = Provenance::new(&app, decision_id, request_id, now);
-    let customer = load(&app, &subject, &mut head.degraded).await?;
-    timing.step("load");
-
-    let features = customer.as_ref().map(|customer| app.project.schema.features(customer, now));
-    let decision = decide_for(&app, &request, customer.as_ref(), features.as_ref(), now);
-    if let (Some(customer), Some(features)) = (&customer, &features) {
-        head.features = FeatureState::of(&app, customer, features, now);
-    }
-    let mut answer = compose(&app, head, &request, decision, features.as_ref());
+    let asked = Asked {
+        app: &app,
+        request: &request,
+        request_id: &request_id,
+        subject: &subject,
+        decision_id: &decision_id,
+        hold_as: &decision_id,
+        now,
+        since,
+    };
+    let kept = asked.decide().await?;
     timing.step("decide");
 
-    save(&app, &request, &subject, &mut answer, features.as_ref()).await;
-    timing.step("save");
+    let mut answer = compose(&app, &request, &kept);
+    timing.step("explain");
     answer.timing_us = timing.steps();
     Ok(axum::Json(answer))
 }
@@ -172,10 +217,13 @@ async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<serde_json::Value>, Problem> {
-    let logged = app.store.decision(&id, app.clock.now().as_millis() / 1000).await?;
-    let unknown = || Problem::not_found("unknown_decision", format!("there is no decision {id:?}"));
-    let LoggedDecision { document, outcomes } = logged.ok_or_else(unknown)?;
+    let LoggedDecision { document, outcomes } = logged(&app, &id).await?;
     Ok(axum::Json(json!({ "decision": document, "outcomes": outcomes })))
+}
+
+async fn logged(app: &App, id: &str) -> Result<LoggedDecision, Problem> {
+    let logged = app.store.decision(id, app.clock.now().as_millis() / 1000).await?;
+    logged.ok_or_else(|| Problem::not_found("unknown_decision", format!("there is no decision {id:?}")))
 }
 
 fn check(app: &App, request: &Request) -> Result<Subject, Problem> {
@@ -186,8 +234,11 @@ fn check(app: &App, request: &Request) -> Result<Subject, Problem> {
     let lists =
         [("candidate_actions", &request.candidate_actions), ("excluded_actions", &request.excluded_actions)];
     for (name, list) in lists {
-        let known = |id: &String| app.project.policy.actions().iter().any(|action| action.id == *id);
-        if let Some(at) = list.iter().position(|id| !known(id)) {
+        if list.len() > MAX_LISTED {
+            let detail = format!("{} actions, at most {MAX_LISTED}", list.len());
+            return Err(Problem::invalid(name, detail));
+        }
+        if let Some(at) = list.iter().position(|id| app.project.policy.action(id).is_none()) {
             let detail = format!("{:?} is no action of policy.toml", list[at]);
             return Err(Problem::invalid(format!("{name}[{at}]"), detail));
         }
@@ -199,80 +250,50 @@ fn check(app: &App, request: &Request) -> Result<Subject, Problem> {
     }
 }
 
-/// The customer; none, with a code in `degraded`, where the store is away or holds nothing that can be used.
-async fn load(app: &App, subject: &Subject, degraded: &mut Vec<String>) -> Result<Option<Customer>, Problem> {
-    let code = match app.store.customer(subject, &app.project.schema).await {
-        Ok(Some(stored)) => return Ok(Some(stored.customer)),
-        Ok(None) => "unknown_customer",
-        Err(StoreError::State { .. }) => "stale_state",
-        Err(error) if error.is_transient() => {
-            tracing::warn!(%error, "deciding without the store");
-            "store_unreachable"
-        }
-        Err(error) => return Err(error.into()),
+fn compose(app: &App, request: &Request, kept: &Kept) -> Answer {
+    let Kept { record, known } = kept;
+    let decision = &record.decision;
+    let mut head =
+        Provenance::new(app, record.decision_id.clone(), record.request_id.clone(), record.created_at);
+    head.degraded = record.degraded.iter().chain(&decision.degraded).cloned().collect();
+    if !head.degraded.is_empty() {
+        tracing::warn!(degraded = head.degraded.join(","), decision_id = record.decision_id, "degraded");
+    }
+    head.features =
+        FeatureState::of(app, &known.stored.customer, &record.situation.features, record.created_at);
+    head.experiment = Experiment {
+        arm: record.situation.control.model.then(|| "model_control".to_owned()),
+        control: record.situation.control.policy,
     };
-    degraded.push(code.to_owned());
-    Ok(None)
-}
-
-fn decide_for(
-    app: &App,
-    request: &Request,
-    customer: Option<&Customer>,
-    features: Option<&FeatureVector>,
-    now: Timestamp,
-) -> Decision {
-    let propensity = |name: &str, row: &[f64]| -> Option<Probability> {
-        Some(app.artifact.as_ref()?.propensity(name)?.score(row))
+    head.exploration = Exploration {
+        kind: app.project.policy.exploration().name(),
+        choice_probability: decision.choice_probability,
     };
-    let known = Known {
-        project: &app.project,
-        customer,
-        features: features.map(FeatureVector::values).unwrap_or_default(),
-        propensity,
-        now,
-    };
-    let question = Question {
-        context: request.context.clone(),
-        max_actions: request.max_actions,
-        candidate_actions: request.candidate_actions.clone(),
-        excluded_actions: request.excluded_actions.clone(),
-        denied_channels: denied_channels(&request.consent),
-    };
-    decide(&known, &question)
-}
-
-fn denied_channels(consent: &BTreeMap<String, bool>) -> Vec<String> {
-    consent.iter().filter(|(_, granted)| !**granted).map(|(channel, _)| channel.clone()).collect()
-}
-
-fn compose(
-    app: &App,
-    mut head: Provenance,
-    request: &Request,
-    decision: Decision,
-    features: Option<&FeatureVector>,
-) -> Answer {
-    let codes = decision.degraded.into_iter().filter(|code| code != "unknown_customer");
-    head.degraded.extend(codes);
-    head.exploration.choice_probability = decision.choice_probability.get();
     let idle_ms = if decision.outcome == DecisionOutcome::Fallback { FAILED_MS } else { IDLE_MS };
     let expiry = decision.actions.iter().map(|action| action.expires_at).min();
     head.valid_until = expiry.unwrap_or_else(|| head.created_at.plus_millis(idle_ms));
-    let row = features.map(FeatureVector::values).unwrap_or_default();
-    let actions = decision.actions.into_iter().map(|candidate| offered(app, request.explain, candidate, row));
+    let row = &record.situation.features;
+    let held = record.reservations.first().map(|held| held.expires_at);
     Answer {
         outcome: decision.outcome,
         mode: request.mode,
         lifecycle_stage: decision.lifecycle_stage,
-        actions: actions.collect(),
-        suppressed: if request.explain == Explain::None { Vec::new() } else { decision.suppressed },
+        activate_until: if record.deferred { Some(head.valid_until) } else { held },
+        actions: decision.actions.iter().map(|one| offered(app, request.explain, one, row)).collect(),
+        candidates: match request.explain {
+            Explain::Full => decision.actions.iter().chain(&decision.outranked).cloned().collect(),
+            _ => Vec::new(),
+        },
+        suppressed: match request.explain {
+            Explain::None => Vec::new(),
+            _ => decision.suppressed.clone(),
+        },
         timing_us: BTreeMap::new(),
         head,
     }
 }
 
-fn offered(app: &App, explain: Explain, candidate: Candidate, row: &[f64]) -> Offered {
+fn offered(app: &App, explain: Explain, candidate: &Candidate, row: &[f64]) -> Offered {
     let n_reasons = match explain {
         Explain::None => 0,
         Explain::Codes => CODES,
@@ -281,41 +302,21 @@ fn offered(app: &App, explain: Explain, candidate: Candidate, row: &[f64]) -> Of
     let model = app.artifact.as_ref().and_then(|artifact| artifact.propensity(&candidate.propensity_model));
     Offered {
         rank: candidate.rank,
-        action_id: candidate.action_id,
+        action_id: candidate.action_id.to_string(),
         campaign_type: candidate.campaign_type,
-        treatment_id: candidate.treatment_id,
-        channel: candidate.channel,
+        treatment_id: candidate.treatment_id.to_string(),
+        channel: candidate.channel.to_string(),
         expires_at: candidate.expires_at,
+        mandatory: candidate.mandatory,
+        cost_minor: candidate.cost_minor,
         priority: candidate.priority,
         factors: candidate.factors,
-        propensity_model: candidate.propensity_model,
+        maturity: candidate.maturity,
+        choice_probability: candidate.choice_probability,
+        propensity_model: candidate.propensity_model.to_string(),
         interval: model.map_or(Interval::because("no_model"), |model| Interval::of(model, row)),
         evidence: model.map(|model| model.metadata().counts.clone()).unwrap_or_default(),
         uplift: Absent::because("no_uplift_model"),
         reason_codes: model.map(|model| reasons(&app.project, model, row, n_reasons)).unwrap_or_default(),
-    }
-}
-
-/// Logs the decision, unless it is a dry run; a decision that cannot be logged says so.
-async fn save(
-    app: &App,
-    request: &Request,
-    subject: &Subject,
-    answer: &mut Answer,
-    features: Option<&FeatureVector>,
-) {
-    if request.mode == Mode::DryRun {
-        return;
-    }
-    let names = app.project.schema.names().iter();
-    let seen: BTreeMap<&str, f64> = features
-        .map(|features| names.map(String::as_str).zip(features.values().iter().copied()).collect())
-        .unwrap_or_default();
-    let document = json!({ "answer": answer, "request": request, "features": seen });
-    let expires = expiry_seconds(answer.head.created_at, KEEP_DAYS);
-    let id = &answer.head.decision_id;
-    if let Err(error) = app.store.log_decision(id, subject.id().as_str(), &document, expires).await {
-        tracing::warn!(%error, decision_id = id, "the decision could not be logged");
-        answer.head.degraded.push("not_logged".to_owned());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A request is answered as a whole only when every customer's fold is stored; sent again after a failure, what was
 //! stored answers `duplicate` (or `too_late`, once it lies beyond the allowed lateness), so nothing is counted twice
-//! and nothing lost. Events are folded in the order in which they became known, as an offline replay folds them.
+//! and nothing lost. Events are folded in the order in which they became known, as an offline replay folds them. What
+//! they change of a customer's lifecycle stage is logged, in one write, if anything changed.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use axum::extract::{Extension, State};
 use axum::{Router, routing::post};
 use nextbest_models::customer::{Applied, Customer, CustomerId};
 use nextbest_models::event::{Event, EventDraft, EventFault};
+use nextbest_models::lifecycle::{Stage, Transition};
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -85,8 +87,11 @@ async fn take_in(
     let (groups, mut answers) = parse(batch, now);
     timing.step("parse");
 
-    let folded = fold(&app, groups).await?;
+    let (folded, changes) = fold(&app, groups, now).await?;
     timing.step("fold");
+
+    log_changes(&app, &changes, now).await;
+    timing.step("stages");
 
     let stored = folded.iter().filter(|(_, _, answer)| answer.is_ok()).map(|(_, event, _)| event);
     app.store.attach_outcomes(stored, expiry_seconds(now, KEEP_DAYS)).await?;
@@ -167,11 +172,37 @@ fn parse_event(json: serde_json::Value, now: Timestamp) -> Result<(Subject, Even
     Ok((subject, event))
 }
 
+/// Folds `events` of one subject and attaches them to the decisions they name.
+pub(crate) async fn fold_all(app: &App, subject: &Subject, events: Vec<Event>) -> Result<(), Problem> {
+    let now = app.clock.now();
+    let (folded, changes) = fold_one(app, subject, events.into_iter().enumerate().collect(), now).await?;
+    log_changes(app, &changes, now).await;
+    if let Some(fault) = folded.iter().find_map(|(_, _, answer)| answer.as_ref().err()) {
+        return Err(Problem::internal(fault));
+    }
+    let events = folded.iter().map(|(_, event, _)| event);
+    app.store.attach_outcomes(events, expiry_seconds(now, KEEP_DAYS)).await?;
+    Ok(())
+}
+
 type FoldedEvent = (usize, Event, Answer);
+type Changes = Vec<(CustomerId, Transition)>;
+
+/// Logs changes of stage. Their events are folded already, so a failure fails no request: the nightly run, which logs
+/// the changes of the last days again, makes up for it.
+async fn log_changes(app: &App, changes: &Changes, now: Timestamp) {
+    for (_, change) in changes {
+        let from = change.from.map(Stage::as_str);
+        tracing::info!(day = %change.day, from, to = change.to.as_str(), cause = change.cause.as_str(), "stage changed");
+    }
+    if let Err(error) = app.store.put_transitions(changes, expiry_seconds(now, KEEP_DAYS)).await {
+        tracing::error!(%error, n_changes = changes.len(), "changes of stage are not logged until the next snapshot");
+    }
+}
 
 /// Folds every group, some at a time; the first failure of the store ends the request.
-async fn fold(app: &App, groups: Groups) -> Result<Vec<FoldedEvent>, Problem> {
-    let mut folded = Vec::new();
+async fn fold(app: &App, groups: Groups, now: Timestamp) -> Result<(Vec<FoldedEvent>, Changes), Problem> {
+    let (mut folded, mut changes) = (Vec::new(), Changes::new());
     let mut running = JoinSet::new();
     let mut groups = groups.into_iter();
     loop {
@@ -179,11 +210,15 @@ async fn fold(app: &App, groups: Groups) -> Result<Vec<FoldedEvent>, Problem> {
             && let Some((subject, events)) = groups.next()
         {
             let app = app.clone();
-            running.spawn(async move { fold_one(&app, &subject, events).await });
+            running.spawn(async move { fold_one(&app, &subject, events, now).await });
         }
         match running.join_next().await {
-            None => return Ok(folded),
-            Some(Ok(group)) => folded.extend(group?),
+            None => return Ok((folded, changes)),
+            Some(Ok(group)) => {
+                let (events, of_one) = group?;
+                folded.extend(events);
+                changes.extend(of_one);
+            }
             Some(Err(error)) => return Err(Problem::internal(&error)),
         }
     }
@@ -193,24 +228,36 @@ async fn fold_one(
     app: &App,
     subject: &Subject,
     events: Vec<(usize, Event)>,
-) -> Result<Vec<FoldedEvent>, StoreError> {
+    now: Timestamp,
+) -> Result<(Vec<FoldedEvent>, Changes), StoreError> {
     let schema = &app.project.schema;
     let apply = |customer: &mut Customer| {
+        let before = customer.clone();
         let answers: Vec<Answer> =
             events.iter().map(|(_, event)| apply(app, subject, customer, event)).collect();
         let changed =
             answers.iter().any(|answer| matches!(answer, Ok(Applied::Accepted | Applied::LateAccepted)));
-        (answers, changed)
+        let changes = if changed { changes(app, subject, &before, customer, now) } else { Changes::new() };
+        ((answers, changes), changed)
     };
-    let answers = match app.store.fold(subject, schema, apply).await {
+    let (answers, changes) = match app.store.fold(subject, schema, now, apply).await {
         Ok(folded) => folded.answer,
         Err(error @ StoreError::TooLarge { .. }) => {
             let fault = EventFault::new("customer_full", "customer_id", error.to_string());
-            vec![Err(fault); events.len()]
+            (vec![Err(fault); events.len()], Changes::new())
         }
         Err(error) => return Err(error),
     };
-    Ok(events.into_iter().zip(answers).map(|((at, event), answer)| (at, event, answer)).collect())
+    let folded = events.into_iter().zip(answers).map(|((at, event), answer)| (at, event, answer));
+    Ok((folded.collect(), changes))
+}
+
+/// The changes of stage that a fold brought about; visitors have no stages until they are identified.
+fn changes(app: &App, subject: &Subject, before: &Customer, after: &Customer, now: Timestamp) -> Changes {
+    let Subject::Customer(id) = subject else { return Changes::new() };
+    let rules = &app.project.settings.lifecycle;
+    let changes = rules.changes(before, after, &app.project.schema, now.day());
+    changes.into_iter().map(|change| (id.clone(), change)).collect()
 }
 
 fn apply(app: &App, subject: &Subject, customer: &mut Customer, event: &Event) -> Answer {

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod problem;
 pub mod request;
 pub mod store;
+pub mod memory;
 pub mod app;
 pub mod idempotency;
 pub mod door;

@@ -119,6 +119,7 @@ fn body(route: &Route) -> Option<&'static str> {
     match (route.method, route.path) {
         ("POST", "/v1/events") => Some("#/components/schemas/EventBatch"),
         ("POST", "/v1/decisions/next-best-action") => Some("#/components/schemas/DecisionRequest"),
+        ("POST", "/v1/decisions/{id}/activate") => Some("#/components/schemas/Activation"),
         ("POST", "/v1/prices/quote") => Some("#/components/schemas/QuoteRequest"),
         ("POST", "/v1/scores") => Some("#/components/schemas/ScoreRequest"),
         _ => None,
@@ -129,6 +130,7 @@ fn answer(route: &Route) -> Value {
     let name = match route.path {
         "/v1/events" => "EventReceipt",
         "/v1/decisions/next-best-action" => "Decision",
+        "/v1/decisions/{id}/activate" => "Activated",
         "/v1/prices/quote" | "/v1/prices/quotes/{id}" => "Quote",
         "/v1/at-risk" => "AtRiskList",
         "/v1/scores" => "Scores",
@@ -144,6 +146,8 @@ fn schemas() -> Value {
     named("EventReceipt", events::Receipt::schema());
     named("DecisionRequest", decisions::Request::schema());
     named("Decision", decisions::Answer::schema());
+    named("Activation", decisions::activate::Activation::schema());
+    named("Activated", decisions::activate::Activated::schema());
     named("QuoteRequest", prices::Request::schema());
     named("Quote", prices::Quote::schema());
     named("AtRiskList", at_risk::List::schema());

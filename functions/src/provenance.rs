@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::Customer;
-use nextbest_models::feature::FeatureVector;
 use nextbest_models::project::Project;
 use nextbest_models::propensity::{Explanation, ProbabilityInterval, PropensityModel};
 use nextbest_models::units::Timestamp;
@@ -80,10 +79,10 @@ pub struct FeatureState {
     pub missing: Vec<String>,
 }
 
-/// Control groups and experiments arrive later; until then nobody is in one.
+/// What the customer is held out of.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Experiment {
-    /// None while there is no experiment.
+    /// `model_control` where the decision was made with average propensities.
     pub arm: Option<String>,
     /// Whether the customer is held out.
     pub control: bool,
@@ -92,9 +91,9 @@ pub struct Experiment {
 /// How the winner was chosen.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Exploration {
-    /// `none`: the best was taken.
+    /// `none`, `epsilon_softmax` or `thompson`.
     pub kind: &'static str,
-    /// Probability with which the policy chose it.
+    /// Probability with which the policy put the first action first.
     pub choice_probability: f64,
 }
 
@@ -160,7 +159,7 @@ impl Provenance {
             created_at: now,
             valid_until: now,
             degraded: Vec::new(),
-            policy: policy_version(&app.project),
+            policy: policy_version(app),
             models: app.artifact.as_ref().map(model_versions).unwrap_or_default(),
             features: FeatureState::unknown(app, now),
             experiment: Experiment { arm: None, control: false },
@@ -179,20 +178,22 @@ impl FeatureState {
 
     /// Of `customer`, whose features at `now` are `features`.
     #[must_use]
-    pub fn of(app: &App, customer: &Customer, features: &FeatureVector, now: Timestamp) -> Self {
+    pub fn of(app: &App, customer: &Customer, features: &[f64], now: Timestamp) -> Self {
         let age = |latest: Timestamp| (now.as_millis() - latest.as_millis()).max(0) / 1000;
+        let named = app.project.schema.names().iter().zip(features);
+        let missing = named.filter(|(_, value)| value.is_nan()).map(|(name, _)| name.clone());
         Self {
             age_seconds: customer.latest().map(age),
-            missing: features.missing(&app.project.schema).into_iter().map(str::to_owned).collect(),
+            missing: missing.collect(),
             ..Self::unknown(app, now)
         }
     }
 }
 
-fn policy_version(project: &Project) -> PolicyVersion {
-    let sha256 = project.fingerprint();
+fn policy_version(app: &App) -> PolicyVersion {
+    let sha256 = app.policy_sha256.clone();
     let short = sha256.get(..8).unwrap_or_default();
-    PolicyVersion { version: format!("{}-{short}", project.settings.name), sha256 }
+    PolicyVersion { version: format!("{}-{short}", app.project.settings.name), sha256 }
 }
 
 /// Every model of `artifact`, demand included.

@@ -118,6 +118,13 @@ pub const ROUTES: &[Route] = &[
         &[Role::Crm],
         "Shows a logged decision and its outcomes.",
     ),
+    route(
+        "POST",
+        "/v1/decisions/{id}/activate",
+        Function::NextBestAction,
+        &[Role::Crm],
+        "Turns what a decision holds into contacts: the caller goes ahead.",
+    ),
     route("POST", "/v1/prices/quote", Function::Price, &[Role::Checkout], "Quotes prices for a basket."),
     route("GET", "/v1/prices/quotes/{id}", Function::Price, &[Role::Checkout], "Shows a quote."),
     route(

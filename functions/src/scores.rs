@@ -120,7 +120,7 @@ async fn score(
     timing.step("score");
 
     Ok(axum::Json(Scores {
-        features: FeatureState::of(&app, &customer, &features, now),
+        features: FeatureState::of(&app, &customer, features.values(), now),
         customer_id: request.customer_id,
         request_id,
         created_at: now,

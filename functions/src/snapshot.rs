@@ -8,24 +8,27 @@
 use std::collections::BTreeMap;
 
 use nextbest_models::artifact::Artifact;
-use nextbest_models::customer::{Customer, CustomerId};
+use nextbest_models::customer::CustomerId;
 use nextbest_models::lifecycle::Stage;
-use nextbest_models::policy::{Known, Question, decide};
+use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
-use nextbest_models::units::{Probability, Timestamp};
+use nextbest_models::units::{Seed, Timestamp};
 use nextbest_models::value::recent_value_minor;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::clock::{self, NoEntropy};
-use crate::events::expiry_seconds;
-use crate::store::StoreError;
+use crate::events::{self, expiry_seconds};
+use crate::store::{Reservation, StoreError, StoredCustomer};
 
 /// The model whose outcome is churn.
 pub const CHURN: &str = "churn";
 /// How long a snapshot is kept, in days: longer than anyone holds a cursor.
 pub const KEEP_DAYS: i32 = 8;
+
+/// How far back changes of stage are logged, in days: a week of failed runs is made up for.
+pub const CATCH_UP_DAYS: i32 = 7;
 
 const SEGMENTS: i32 = 4;
 const DRIVERS: usize = 3;
@@ -155,20 +158,33 @@ async fn score_all(
         let mut scan = app.store.scan_customers(segment, SEGMENTS);
         while let Some(page) = scan.next(&app.project.schema).await? {
             n_scanned += page.len();
-            rows.extend(page.iter().filter_map(|stored| score(app, artifact, model, &stored.customer, now)));
+            log_changes(app, &page, now).await?;
+            rows.extend(page.iter().filter_map(|stored| at_risk(app, artifact, model, stored, now)));
         }
     }
     Ok((rows, n_scanned))
 }
 
-/// The row of `customer`; none when they are no longer one by the activity rule.
-fn score(
+/// Logs the changes of stage of the last days: those that silence brought, and any whose write was lost.
+async fn log_changes(app: &App, page: &[StoredCustomer], now: Timestamp) -> Result<(), StoreError> {
+    let (rules, schema, today) = (&app.project.settings.lifecycle, &app.project.schema, now.day());
+    let changes = page.iter().flat_map(|stored| {
+        let changes = rules.transitions(&stored.customer, schema, today.plus(1 - CATCH_UP_DAYS), today);
+        changes.into_iter().map(|change| (stored.customer.id().clone(), change))
+    });
+    let changes: Vec<_> = changes.collect();
+    app.store.put_transitions(&changes, expiry_seconds(now, events::KEEP_DAYS)).await.map(|_| ())
+}
+
+/// The row of a customer; none when they are no longer one by the activity rule.
+fn at_risk(
     app: &App,
     artifact: &Artifact,
     model: &PropensityModel,
-    customer: &Customer,
+    stored: &StoredCustomer,
     now: Timestamp,
 ) -> Option<AtRisk> {
+    let customer = &stored.customer;
     let (project, today) = (&app.project, now.day());
     let window_days = project.settings.activity.window_days;
     customer.inactive_days(&project.schema, today).filter(|days| *days <= window_days)?;
@@ -188,7 +204,7 @@ fn score(
         recent_value_minor: value,
         value_at_risk_minor: share(value, probability),
         drivers: raising.map(|part| part.code.to_owned()).collect(),
-        recommended: recommended(app, artifact, customer, features.values(), now),
+        recommended: recommended(app, artifact, stored, now),
     })
 }
 
@@ -211,19 +227,29 @@ const fn band(probability: f64) -> &'static str {
     }
 }
 
+/// What would be decided now, exploration aside: by the same policy, caps, budgets and control group.
 fn recommended(
     app: &App,
     artifact: &Artifact,
-    customer: &Customer,
-    features: &[f64],
+    stored: &StoredCustomer,
     now: Timestamp,
 ) -> Option<(String, String)> {
-    let propensity =
-        |name: &str, row: &[f64]| -> Option<Probability> { Some(artifact.propensity(name)?.score(row)) };
-    let known = Known { project: &app.project, customer: Some(customer), features, propensity, now };
+    let project = &app.project;
+    let blank = Situation::of(project, &stored.customer, true, now, Seed(0));
+    let live = stored.reservations.iter().filter(|held| held.is_live(now));
+    let mut situation = blank.reserved(live.map(Reservation::as_contact)).scored(project, artifact);
+    situation.evidence = app.beliefs.evidence();
+    situation.exhausted = app.budgets.exhausted(now);
     let question = Question { max_actions: 1, ..Question::default() };
-    let best = decide(&known, &question).actions.into_iter().next()?;
-    Some((best.action_id, best.channel))
+    let decision = decide(&project.policy, &situation, &question);
+    // The first by priority, whichever exploration drew.
+    let all = decision.actions.iter().chain(&decision.outranked);
+    let best = all.max_by(|a, b| {
+        (a.mandatory.cmp(&b.mandatory))
+            .then_with(|| a.priority.total_cmp(&b.priority))
+            .then_with(|| b.action_id.cmp(&a.action_id))
+    })?;
+    Some((best.action_id.to_string(), best.channel.to_string()))
 }
 
 /// Largest value at risk first; ties by probability, then by id, so that the order is one.

@@ -5,8 +5,10 @@
 //! item carries a format version, and what may expire a TTL. Every call ends within [`CALL_LIMIT`].
 //!
 //! ```text
-//! customer#ID  state      state B, version N, schema S, writer S      visitor#ID alike
+//! customer#ID  state      state B, version N, schema S, writer S, reserved S      visitor#ID alike
+//! stages#ID    stage#DAY#STAGE        document S (a stage_changed event)
 //! decision#ID  log        document S, customer_id S       outcome#EVENT   document S
+//! budget#ID    PERIOD     contacts N, cost_minor N, held_contacts_SLOT N, held_cost_SLOT N
 //! quote#ID     quote      document S
 //! snapshot#ID  page#NNNN  document S (100 customers)      header          document S
 //! snapshot     current    snapshot_id S
@@ -14,14 +16,17 @@
 //! ```
 
 mod answers;
+mod budgets;
 mod bulk;
 mod customers;
 mod decisions;
 mod error;
 mod item;
 mod quotes;
+mod reservations;
 mod retry;
 mod snapshots;
+mod stages;
 mod table;
 
 use std::time::Duration;
@@ -33,11 +38,13 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 pub use answers::{Claim, StoredAnswer};
+pub use budgets::{BudgetState, Draw, Limit, Taking};
 pub use bulk::Loaded;
 pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
-pub use decisions::LoggedDecision;
+pub use decisions::{LogEntry, LoggedDecision};
 pub use error::StoreError;
 pub use item::MAX_ITEM_BYTES;
+pub use reservations::{Committed, Hold, Reservation};
 pub use snapshots::{PAGE_SIZE, SnapshotPage};
 
 /// Longest that one call of the SDK lasts, retries included.

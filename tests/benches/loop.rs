@@ -22,7 +22,7 @@ use nextbest_functions::store::Store;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::{Customer, CustomerId};
 use nextbest_models::event::Event;
-use nextbest_models::policy::{Known, Question, decide};
+use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::project::{FILES, Project};
 use nextbest_models::units::{Seed, Timestamp};
 use nextbest_tests::runtime::{Lambda, gateway_request};
@@ -158,15 +158,9 @@ fn decisions(shop: &Shop, states: &[Customer], artifact: &Artifact) {
         .iter()
         .map(|customer| {
             let began = Instant::now();
-            let features = shop.project.schema.features(customer, shop.end);
-            let known = Known {
-                project: &shop.project,
-                customer: Some(customer),
-                features: features.values(),
-                propensity: |name: &str, row: &[f64]| artifact.propensity(name).map(|model| model.score(row)),
-                now: shop.end,
-            };
-            black_box(decide(&known, &question));
+            let blank = Situation::of(&shop.project, customer, true, shop.end, Seed(1));
+            let situation = blank.scored(&shop.project, artifact);
+            black_box(decide(&shop.project.policy, &situation, &question));
             began.elapsed()
         })
         .collect();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nextbest_functions::app::App;
 use nextbest_functions::auth::AuthMode;
 use nextbest_functions::clock::Clock;
-use nextbest_functions::config::Config;
+use nextbest_functions::config::{Config, DEFAULT_DEADLINE};
 use nextbest_functions::keys::{Keys, NewKey, Role};
 use nextbest_functions::store::Store;
 use nextbest_models::artifact::{
@@ -133,6 +133,7 @@ pub fn config(folder: &Path, store: &Store) -> (Config, Vec<NewKey>) {
         artifact: None,
         table: store.table().to_owned(),
         auth: AuthMode::ApiKey,
+        deadline: DEFAULT_DEADLINE,
         keys,
     };
     (config, shown)

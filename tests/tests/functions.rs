@@ -187,8 +187,9 @@ async fn the_loop_closes() {
     }
     let (status, logged) = world.get(Role::Crm, &format!("/v1/decisions/{id}")).await;
     assert_eq!(status, 200);
-    assert_eq!(logged["decision"]["answer"]["actions"], decision["actions"]);
-    assert_eq!(logged["decision"]["features"]["orders_90d"], 2.0);
+    let record = &logged["decision"];
+    assert_eq!(record["decision"]["actions"][0]["priority"], decision["actions"][0]["priority"]);
+    assert_eq!(record["situation"]["features"][0], 2.0);
     assert_eq!(logged["outcomes"].as_array().unwrap().len(), 1);
     assert_eq!(logged["outcomes"][0]["event_id"], "accepted-1");
 
@@ -523,7 +524,8 @@ async fn an_unknown_customer_and_consent_have_defined_answers() {
     let world = World::new().await;
     let path = "/v1/decisions/next-best-action";
     let (status, answer) = world.post(Role::Crm, path, &json!({ "customer_id": "nobody" })).await;
-    assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("fallback")));
+    // A decision like any other, of someone who is aware of us and no more.
+    assert_eq!((status, &answer["outcome"]), (StatusCode::OK, &json!("no_action")));
     assert_eq!((&answer["degraded"], &answer["actions"]), (&json!(["unknown_customer"]), &json!([])));
     assert_eq!(answer["features"]["age_seconds"], Value::Null);
 
@@ -654,6 +656,37 @@ async fn an_at_risk_list_is_worked_off_undisturbed() {
         world.get(Role::Retention, &format!("/v1/at-risk?cursor={cursor}")).await.1["code"],
         "invalid_cursor"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_stage_are_logged_by_what_brings_them_about() {
+    let world = World::new().await;
+    let logged = async |id: &str| -> Vec<(String, String)> {
+        let id = CustomerId::new(id).unwrap();
+        let events = world.app.store.stage_changes(&id, now().as_millis() / 1000).await.unwrap();
+        let text = |event: &Event, name: &str| event.text(name).unwrap().to_owned();
+        events.iter().map(|event| (text(event, "to"), text(event, "cause"))).collect()
+    };
+    let pair = |to: &str, cause: &str| (to.to_owned(), cause.to_owned());
+
+    let (first, second) = (order_json("s", 1, 10, 500), order_json("s", 2, 0, 500));
+    world.take_in(std::slice::from_ref(&first)).await;
+    assert_eq!(logged("s").await, [pair("new", "qualifying_event")]);
+    world.take_in(&[first, second]).await;
+    let both = [pair("new", "qualifying_event"), pair("activating", "qualifying_event")];
+    assert_eq!(logged("s").await, both);
+
+    // One whom only silence moves: at risk since yesterday, by an order 62 days ago.
+    let project = fixture::project();
+    let mut quiet = Customer::new(CustomerId::new("quiet").unwrap(), &project.schema);
+    quiet.apply(&project.schema, &fixture::order("quiet", 1, 62, 500)).unwrap();
+    world.app.store.load_customers(&project.schema, [&quiet]).await.unwrap();
+    assert!(logged("quiet").await.is_empty());
+    for _ in 0..2 {
+        snapshot::build(&world.app).await.unwrap();
+        assert_eq!(logged("quiet").await, [pair("at_risk", "silence")]);
+        assert_eq!(logged("s").await, both);
+    }
 }
 
 fn open(folder: &Path) -> Result<App, OpenError> {

@@ -10,13 +10,16 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use nextbest_functions::store::{
-    CALL_LIMIT, Claim, MAX_ITEM_BYTES, Store, StoreError, StoredAnswer, Subject,
+    CALL_LIMIT, Claim, LogEntry, MAX_ITEM_BYTES, Store, StoreError, StoredAnswer, Subject,
 };
 use nextbest_models::customer::{Applied, Customer, CustomerId};
 use nextbest_models::event::{AttributeValue, Event};
 use nextbest_models::feature::Schema;
+use nextbest_models::lifecycle::{Cause, Stage, Transition};
+use nextbest_models::units::Day;
 use nextbest_tests::backend::{self, Backend};
 use nextbest_tests::fault::{Fault, proxy, raw};
+use nextbest_tests::fixture;
 use nextbest_tests::fixture::{order, project};
 use serde_json::json;
 
@@ -48,7 +51,7 @@ impl Bench {
             let answer = customer.apply(&self.schema, event).unwrap();
             (answer, answer != Applied::Duplicate)
         };
-        let folded = store.fold(&subject, &self.schema, fold).await.unwrap();
+        let folded = store.fold(&subject, &self.schema, fixture::now(), fold).await.unwrap();
         (folded.answer, folded.version)
     }
 
@@ -92,6 +95,8 @@ async fn suite(name: &str, backend: &Backend) {
     println!("{name}: of {WRITERS} claims one wins");
     a_torn_snapshot_is_never_seen(bench("snapshots").await).await;
     println!("{name}: a torn snapshot is never seen");
+    changes_of_stage_are_logged_once(bench("stages").await).await;
+    println!("{name}: changes of stage are logged once, in order");
     a_missing_table_is_named(backend).await;
     println!("{name}: a missing table is named");
 }
@@ -211,7 +216,14 @@ async fn a_batch_that_stays_unprocessed_is_named(bench: Bench) {
 
 async fn long_answers_are_paged(bench: Bench) {
     let document = json!({ "answer": "offer", "priority": 0.1 + 0.2 });
-    bench.store.log_decision("dec_1", "c", &document, i64::MAX / 1000).await.unwrap();
+    let text = document.to_string();
+    let entry = LogEntry {
+        decision_id: "dec_1",
+        customer_id: "c",
+        document: &text,
+        expires_at_seconds: i64::MAX / 1000,
+    };
+    bench.store.log_decision(&entry).await.unwrap();
     // 64 texts of 256 bytes each, 100 times: more than the megabyte one page holds.
     let attributes = (0..64).map(|n| (format!("a{n}"), AttributeValue::Text("x".repeat(256))));
     let attributes: std::collections::BTreeMap<_, _> = attributes.collect();
@@ -323,6 +335,35 @@ async fn a_torn_snapshot_is_never_seen(bench: Bench) {
     let header: Option<String> = bench.store.snapshot_header("one", expires - 1).await.unwrap();
     assert_eq!(header.as_deref(), Some("header"));
     assert_eq!(bench.store.snapshot_header::<String>("one", expires).await.unwrap(), None);
+}
+
+async fn changes_of_stage_are_logged_once(bench: Bench) {
+    let day = |number: i32| Day::from_number(20_000 + number);
+    let change = |number: i32, from: Option<Stage>, to: Stage, cause: Cause| {
+        (CustomerId::new("c").unwrap(), Transition { day: day(number), from, to, cause })
+    };
+    let changes = [
+        change(0, None, Stage::New, Cause::QualifyingEvent),
+        change(61, Some(Stage::New), Stage::AtRisk, Cause::Silence),
+        change(61, Some(Stage::AtRisk), Stage::Activating, Cause::Returned),
+    ];
+    let now = day(70).start().as_millis() / 1000;
+    for _ in 0..2 {
+        bench.store.put_transitions(&changes, now + 1).await.unwrap();
+    }
+    let id = CustomerId::new("c").unwrap();
+    let logged = bench.store.stage_changes(&id, now).await.unwrap();
+    let told: BTreeSet<_> =
+        logged.iter().map(|event| (event.occurred_at, event.text("to").unwrap())).collect();
+    let expected = changes.iter().map(|(_, change)| (change.day.start(), change.to.as_str()));
+    assert_eq!((logged.len(), told), (3, expected.collect()));
+    assert_eq!((logged[0].text("from"), logged[0].text("cause")), (None, Some("qualifying_event")));
+    assert!(logged.is_sorted_by_key(|event| event.occurred_at));
+    // They are no customer.
+    assert_eq!(bench.get("c").await, None);
+    let page = bench.store.scan_customers(0, 1).next(&bench.schema).await.unwrap().unwrap();
+    assert!(page.is_empty());
+    assert!(bench.store.stage_changes(&id, now + 1).await.unwrap().is_empty(), "their time is over");
 }
 
 async fn a_missing_table_is_named(backend: &Backend) {

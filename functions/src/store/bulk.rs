@@ -11,7 +11,7 @@ use nextbest_models::feature::Schema;
 use tokio::task::JoinSet;
 
 use super::Store;
-use super::customers::{Subject, state_attributes};
+use super::customers::{Held, Subject, state_attributes};
 use super::error::StoreError;
 use super::item::Attributes;
 use super::retry::Backoff;
@@ -38,7 +38,8 @@ impl Store {
         customers: impl IntoIterator<Item = &Customer>,
     ) -> Result<Loaded, StoreError> {
         let items = customers.into_iter().map(|customer| {
-            state_attributes(&Subject::Customer(customer.id().clone()), schema, customer, 1, "load")
+            let held = Held { version: 1, reservations: &[] };
+            state_attributes(&Subject::Customer(customer.id().clone()), schema, customer, &held, "load")
         });
         self.write_all(items.collect::<Result<_, _>>()?).await
     }

@@ -9,13 +9,15 @@ use std::fmt;
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbest_models::customer::{Customer, CustomerId};
 use nextbest_models::feature::Schema;
+use nextbest_models::units::Timestamp;
 
 use super::Store;
 use super::error::{StoreError, is_conflict};
 use super::item::{
-    Attributes, Item, PK, SCHEMA, SK, STATE, VERSION, WRITER, check_format, key, read_bytes, read_number,
-    read_text,
+    Attributes, Item, PK, RESERVED, SCHEMA, SK, STATE, VERSION, WRITER, check_format, key, read_bytes,
+    read_number, read_text,
 };
+use super::reservations::{Reservation, encode};
 use super::retry::Backoff;
 use crate::clock;
 
@@ -23,6 +25,8 @@ const STATE_SK: &str = "state";
 // Eight writers that never rest were seen to beat a ninth 16 times in a row; waits add up to 3 s on average.
 const FOLD_ATTEMPTS: u32 = 48;
 const FOLD_WAIT_MS: u64 = 128;
+/// A reservation whose time is over is remembered for so long, so that a contact made late still counts.
+const FORGET_DAYS: i32 = 2;
 
 /// Whose state: a customer's, or that of a visitor who is not yet known as one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +44,10 @@ impl Subject {
         match self {
             Self::Customer(id) | Self::Visitor(id) => id,
         }
+    }
+
+    pub(super) fn key(&self) -> Attributes {
+        key(&self.partition(), STATE_SK)
     }
 
     pub(super) fn partition(&self) -> String {
@@ -65,6 +73,15 @@ pub struct StoredCustomer {
     pub customer: Customer,
     /// How often it was written.
     pub version: i64,
+    /// Contacts that decisions hold, those included whose time is over.
+    pub reservations: Vec<Reservation>,
+}
+
+/// What stands in a customer's item beside the state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'a> {
+    pub(super) version: i64,
+    pub(super) reservations: &'a [Reservation],
 }
 
 /// What came of folding.
@@ -76,6 +93,14 @@ pub struct Folded<R> {
     pub version: i64,
     /// Attempts it took: 1 without a race.
     pub attempts: u32,
+}
+
+impl StoredCustomer {
+    /// Of someone of whom nothing is known.
+    #[must_use]
+    pub fn new(subject: &Subject, schema: &Schema) -> Self {
+        Self { customer: Customer::new(subject.id().clone(), schema), version: 0, reservations: Vec::new() }
+    }
 }
 
 impl Store {
@@ -92,11 +117,13 @@ impl Store {
     /// Applies `fold` to the state of `subject` and writes it, if `fold` says that it changed.
     ///
     /// `fold` is run again on the fresh state whenever another writer came first; it must not have effects of its
-    /// own. After 48 lost races the error is [`StoreError::Contended`], and nothing was written.
+    /// own. Reservations of contacts that the state now knows as made become final with the same write; those whose time
+    /// has long been over at `now` are dropped. After 48 lost races the error is [`StoreError::Contended`], and nothing was written.
     pub async fn fold<R>(
         &self,
         subject: &Subject,
         schema: &Schema,
+        now: Timestamp,
         mut fold: impl FnMut(&mut Customer) -> (R, bool),
     ) -> Result<Folded<R>, StoreError> {
         let mut backoff = Backoff::new(FOLD_ATTEMPTS, FOLD_WAIT_MS);
@@ -109,12 +136,9 @@ impl Store {
             {
                 return Ok(folded);
             }
-            let (mut customer, before) = match &item {
-                Some(item) => {
-                    let stored = decode(item, schema)?;
-                    (stored.customer, stored.version)
-                }
-                None => (Customer::new(subject.id().clone(), schema), 0),
+            let StoredCustomer { mut customer, version: before, reservations } = match &item {
+                Some(item) => decode(item, schema)?,
+                None => StoredCustomer::new(subject, schema),
             };
             let (answer, changed) = fold(&mut customer);
             let attempts = backoff.attempts();
@@ -123,8 +147,18 @@ impl Store {
             }
             let writer = clock::new_id("w").unwrap_or_else(|_| format!("w_{before}_{attempts}"));
             let folded = Folded { answer, version: before + 1, attempts };
-            let item = state_attributes(subject, schema, &customer, before + 1, &writer)?;
-            if self.write_if_version(item, before).await? {
+            let (made, open): (Vec<_>, Vec<_>) =
+                reservations.into_iter().partition(|reservation| reservation.is_made(&customer));
+            let open: Vec<Reservation> =
+                open.into_iter().filter(|one| now < one.expires_at.plus_days(FORGET_DAYS)).collect();
+            let held = Held { version: before + 1, reservations: &open };
+            let item = state_attributes(subject, schema, &customer, &held, &writer)?;
+            let written = if made.iter().all(|reservation| reservation.draws.is_empty()) {
+                self.write_if_version(item, before).await?
+            } else {
+                self.write_settling(item, before, &made, now).await?
+            };
+            if written {
                 return Ok(folded);
             }
             ours = Some((writer, folded));
@@ -203,15 +237,16 @@ pub(super) fn state_attributes(
     subject: &Subject,
     schema: &Schema,
     customer: &Customer,
-    version: i64,
+    held: &Held<'_>,
     writer: &str,
 ) -> Result<Attributes, StoreError> {
-    Item::new(&subject.partition(), STATE_SK)
+    let item = Item::new(&subject.partition(), STATE_SK)
         .bytes(STATE, customer.to_bytes())
-        .number(VERSION, version)
+        .number(VERSION, held.version)
         .text(SCHEMA, schema.fingerprint())
-        .text(WRITER, writer)
-        .build()
+        .text(WRITER, writer);
+    let none = held.reservations.is_empty();
+    if none { item.build() } else { item.text(RESERVED, encode(held.reservations)).build() }
 }
 
 fn decode(item: &Attributes, schema: &Schema) -> Result<StoredCustomer, StoreError> {
@@ -219,5 +254,12 @@ fn decode(item: &Attributes, schema: &Schema) -> Result<StoredCustomer, StoreErr
     let customer = Customer::from_bytes(read_bytes(item, STATE)?, schema);
     let customer = customer
         .map_err(|source| StoreError::State { key: read_text(item, PK).unwrap_or("?").to_owned(), source })?;
-    Ok(StoredCustomer { customer, version: read_number(item, VERSION)? })
+    let reservations = match item.get(RESERVED) {
+        Some(_) => serde_json::from_str(read_text(item, RESERVED)?).map_err(|error| {
+            let key = read_text(item, PK).unwrap_or("?");
+            StoreError::corrupt(key, format!("the reservations are no JSON: {error}"))
+        })?,
+        None => Vec::new(),
+    };
+    Ok(StoredCustomer { customer, version: read_number(item, VERSION)?, reservations })
 }

@@ -10,7 +10,7 @@ use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, Item, PK, SK, live, read_te
 use super::{Loaded, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-const LOG: &str = "log";
+pub(super) const LOG: &str = "log";
 const OUTCOME: &str = "outcome#";
 
 /// A decision of the log.
@@ -22,25 +22,37 @@ pub struct LoggedDecision {
     pub outcomes: Vec<serde_json::Value>,
 }
 
-fn partition(decision_id: &str) -> String {
+pub(super) fn partition(decision_id: &str) -> String {
     format!("decision#{decision_id}")
 }
 
+/// A decision as it is logged.
+#[derive(Clone, Copy, Debug)]
+pub struct LogEntry<'a> {
+    /// Its id.
+    pub decision_id: &'a str,
+    /// Whose.
+    pub customer_id: &'a str,
+    /// All of it, as JSON.
+    pub document: &'a str,
+    /// Until when it is kept.
+    pub expires_at_seconds: i64,
+}
+
+impl LogEntry<'_> {
+    pub(super) fn item(&self) -> Result<Attributes, StoreError> {
+        Item::new(&partition(self.decision_id), LOG)
+            .text(CUSTOMER_ID, self.customer_id)
+            .text(DOCUMENT, self.document)
+            .expires(self.expires_at_seconds)
+            .build()
+    }
+}
+
 impl Store {
-    /// Logs a decision until `expires_at_seconds`. A decision is written once and never again.
-    pub async fn log_decision(
-        &self,
-        decision_id: &str,
-        customer_id: &str,
-        document: &serde_json::Value,
-        expires_at_seconds: i64,
-    ) -> Result<(), StoreError> {
-        let item = Item::new(&partition(decision_id), LOG)
-            .text(CUSTOMER_ID, customer_id)
-            .text(DOCUMENT, document.to_string())
-            .expires(expires_at_seconds)
-            .build()?;
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+    /// Logs a decision. It is written once and never again.
+    pub async fn log_decision(&self, entry: &LogEntry<'_>) -> Result<(), StoreError> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(entry.item()?));
         let sent = request.send().await;
         sent.map(|_| ()).map_err(|error| self.named("PutItem", &error))
     }

@@ -21,6 +21,13 @@ pub(super) const SNAPSHOT_ID: &str = "snapshot_id";
 pub(super) const BODY_SHA256: &str = "body_sha256";
 pub(super) const STATUS: &str = "status";
 pub(super) const TOKEN: &str = "token";
+pub(super) const RESERVED: &str = "reserved";
+pub(super) const CONTACTS: &str = "contacts";
+pub(super) const COST_MINOR: &str = "cost_minor";
+/// Of a budget, with the number of ten minutes behind it: contacts held until then.
+pub(super) const HELD: &str = "held_contacts_";
+/// Their cost.
+pub(super) const HELD_COST: &str = "held_cost_";
 
 /// Version of every item's layout.
 pub(super) const ITEM_FORMAT: i64 = 1;

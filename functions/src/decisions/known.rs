@@ -1,0 +1,75 @@
+//! What is known of the customer when a decision is made: from the store, else from memory, else nothing.
+//!
+//! full -> stale -> nothing: each step down has a code in `degraded`, and from the second on nothing is held, so that
+//! what caps or budgets count is not offered.
+
+use std::time::Duration;
+
+use nextbest_models::policy::Situation;
+use nextbest_models::units::{Seed, Timestamp};
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::store::{StoreError, StoredCustomer, Subject};
+
+/// The customer, and how that came about.
+pub(super) struct Known {
+    pub(super) stored: StoredCustomer,
+    /// Whether anything was ever known of them.
+    pub(super) known: bool,
+    /// Whether the store answered, so that contacts can be held.
+    pub(super) fresh: bool,
+    /// What was missing.
+    pub(super) degraded: Vec<&'static str>,
+}
+
+impl Known {
+    /// Asks the store for as long as `limit`, then the memory of this process.
+    pub(super) async fn load(app: &App, subject: &Subject, limit: Duration) -> Result<Self, Problem> {
+        let schema = &app.project.schema;
+        let answer = tokio::time::timeout(limit, app.store.customer(subject, schema)).await;
+        let code = match answer {
+            Ok(Ok(Some(stored))) => {
+                app.memory.keep(subject, &stored);
+                return Ok(Self { stored, known: true, fresh: true, degraded: Vec::new() });
+            }
+            Ok(Ok(None)) => {
+                let stored = StoredCustomer::new(subject, schema);
+                return Ok(Self { stored, known: false, fresh: true, degraded: vec!["unknown_customer"] });
+            }
+            Ok(Err(StoreError::State { .. })) => "stale_state",
+            Ok(Err(error)) if error.is_transient() => {
+                tracing::warn!(%error, "deciding without the store");
+                "store_unreachable"
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => "store_slow",
+        };
+        Ok(match app.memory.find(subject) {
+            Some(stored) => {
+                let degraded = vec![code, "stale_features"];
+                Self { stored, known: true, fresh: false, degraded }
+            }
+            None => {
+                let stored = StoredCustomer::new(subject, schema);
+                Self { stored, known: false, fresh: false, degraded: vec![code] }
+            }
+        })
+    }
+
+    /// The situation at `now`; `decision_id` seeds the exploration.
+    pub(super) fn situation(&self, app: &App, decision_id: &str, now: Timestamp) -> Situation {
+        let seed = Seed(nextbest_models::customer::stable_hash(decision_id));
+        let project = &app.project;
+        let blank = Situation::of(project, &self.stored.customer, self.known, now, seed);
+        let live = self.stored.reservations.iter().filter(|held| held.is_live(now));
+        let mut situation = blank.reserved(live.map(crate::store::Reservation::as_contact));
+        situation.limits_unknown = !self.fresh;
+        situation.evidence = app.beliefs.evidence();
+        situation.exhausted = app.budgets.exhausted(now);
+        match &app.artifact {
+            Some(artifact) => situation.scored(project, artifact),
+            None => situation,
+        }
+    }
+}
