@@ -14,7 +14,7 @@ pub fn tell(answers: &Answers) -> String {
          Price (POST /v1/prices/quote)\n{}\n\nOutcome: the customer accepted; the decision's log now holds {outcomes} \
          outcome(s).\n",
         at_risk(&answers.at_risk),
-        decision(&answers.next_best_action, answers.customer()),
+        decision(&answers.next_best_action, &answers.customer),
         price(&answers.price),
     )
 }

@@ -23,21 +23,16 @@ pub struct Product {
 /// What they were told.
 #[derive(Debug, serde::Serialize)]
 pub struct Answers {
+    /// Whom the other two answers are about: the first of the list who gets an offer.
+    pub customer: String,
     /// GET /v1/at-risk.
     pub at_risk: Value,
-    /// POST /v1/decisions/next-best-action, for the customer most at risk.
+    /// POST /v1/decisions/next-best-action, for that customer.
     pub next_best_action: Value,
     /// POST /v1/prices/quote, for the same customer.
     pub price: Value,
     /// GET /v1/decisions/{id}, after the customer accepted: the loop is closed.
     pub decision_with_outcome: Value,
-}
-
-impl Answers {
-    /// The customer they are about.
-    pub fn customer(&self) -> &str {
-        self.at_risk["customers"][0]["customer_id"].as_str().unwrap_or_default()
-    }
 }
 
 impl Callers {
@@ -54,10 +49,7 @@ impl Callers {
     /// Asks all three, then tells that the action was accepted.
     pub async fn ask(&self, product: &Product, currency: &str) -> anyhow::Result<Answers> {
         let at_risk = self.get(Role::Retention, "/v1/at-risk?limit=10").await?;
-        let customer =
-            at_risk["customers"][0]["customer_id"].as_str().context("the at-risk list is empty")?.to_owned();
-        let question = json!({"customer_id": customer, "max_actions": 1, "explain": "full"});
-        let decision = self.post(Role::Crm, "/v1/decisions/next-best-action", &question).await?;
+        let (customer, decision) = self.first_offer(&at_risk).await?;
         let basket = json!({
             "customer_id": customer, "session_id": "demo", "currency": currency, "market": "GB",
             "items": [{"sku": product.sku, "quantity": 1, "list_price_minor": product.list_price_minor}],
@@ -66,7 +58,30 @@ impl Callers {
         let decision_id = decision["decision_id"].as_str().context("a decision without an id")?;
         self.accept(&customer, &decision).await?;
         let with_outcome = self.get(Role::Crm, &format!("/v1/decisions/{decision_id}")).await?;
-        Ok(Answers { at_risk, next_best_action: decision, price, decision_with_outcome: with_outcome })
+        Ok(Answers {
+            customer,
+            at_risk,
+            next_best_action: decision,
+            price,
+            decision_with_outcome: with_outcome,
+        })
+    }
+
+    /// The first customer of the list who gets an offer, else the first: some are held out or were contacted lately.
+    async fn first_offer(&self, at_risk: &Value) -> anyhow::Result<(String, Value)> {
+        let mut first = None;
+        for customer in at_risk["customers"].as_array().into_iter().flatten() {
+            let Some(id) = customer["customer_id"].as_str() else { continue };
+            let question = json!({"customer_id": id, "max_actions": 1, "explain": "full"});
+            let decision = self.post(Role::Crm, "/v1/decisions/next-best-action", &question).await?;
+            let offered = decision["outcome"] == "offer";
+            let answer = (id.to_owned(), decision);
+            if offered {
+                return Ok(answer);
+            }
+            first.get_or_insert(answer);
+        }
+        first.context("the at-risk list is empty")
     }
 
     /// The customer takes the first action offered; an event says so.

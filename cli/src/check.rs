@@ -28,7 +28,8 @@ pub fn run(args: &Args) -> Outcome {
             "features": project.schema.names(),
             "reasons": project.reasons.reasons().iter().map(Reason::code).collect::<Vec<_>>(),
             "schema_sha256": project.schema.fingerprint(),
-            "actions": project.policy.actions().iter().map(|action| &action.id).collect::<Vec<_>>(),
+            "actions": project.policy.actions().map(|action| &action.id).collect::<Vec<_>>(),
+            "warnings": project.policy.warnings(),
             "labels": project.settings.labels.keys().collect::<Vec<_>>(),
             "sha256": project.sha256,
         });
@@ -43,6 +44,9 @@ pub fn run(args: &Args) -> Outcome {
             project.settings.labels.len(),
             project.fingerprint().get(..12).unwrap_or_default(),
         );
+        for warning in project.policy.warnings() {
+            say!("warning: policy.toml: {warning}");
+        }
     }
     Ok(())
 }

@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Outcome {
                 load: loaded,
                 answers,
             };
-            let customer = report.answers.customer().to_owned();
+            let customer = report.answers.customer.clone();
             if args.json {
                 say!("{}", serde_json::to_string_pretty(&report)?);
             } else {

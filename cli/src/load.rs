@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use nextbest_functions::app::App;
 use nextbest_functions::auth::AuthMode;
 use nextbest_functions::clock::Clock;
-use nextbest_functions::config::Config;
+use nextbest_functions::config::{Config, DEFAULT_DEADLINE};
 use nextbest_functions::keys::Keys;
 use nextbest_functions::snapshot;
 use nextbest_functions::store::Store;
@@ -134,6 +134,7 @@ pub fn config(folder: &Folder, store: &Store, keys: Keys) -> Config {
         artifact: None,
         table: store.table().to_owned(),
         auth: AuthMode::ApiKey,
+        deadline: DEFAULT_DEADLINE,
         keys,
     }
 }

@@ -22,6 +22,8 @@ mod store;
 mod embedded;
 mod load;
 mod serve;
+mod replay;
+mod report;
 mod ask;
 mod answer;
 mod demo;
@@ -71,6 +73,10 @@ enum Command {
     Load(load::Args),
     /// Serve all functions on loopback.
     Serve(serve::Args),
+    /// Make a logged decision again, from the log alone, and tell every difference.
+    Replay(replay::Args),
+    /// What the policy does to the customers of a project.
+    Report(report::Args),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +95,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
     };
     exit::code(outcome)
 }

@@ -13,10 +13,11 @@ pub mod demand;
 pub mod train;
 pub mod table;
 pub mod foreign;
+pub mod decisions;
 pub mod report;
 pub mod seal;
 pub mod event_log;
 pub mod import;
 pub mod simulate;
 
-mod nearest;
+use nextbest_models::nearest;

@@ -16,10 +16,12 @@ use plot::Plot;
 
 mod card;
 mod curves;
+mod decisions;
 mod diagnostics;
 mod fit;
 mod plot;
 
+pub use decisions::decisions_html;
 pub use fit::fit_html;
 
 /// SKUs drawn, those that sell most.

@@ -1,0 +1,125 @@
+//! `nextbest report`: what the policy does to the customers of a project.
+
+use std::path::PathBuf;
+
+use comfy_table::{Table, presets::NOTHING};
+use nextbest_models::artifact::Artifact;
+use nextbest_models::units::Timestamp;
+use nextbest_training::cutoff::fold;
+use nextbest_training::decisions::{DecisionReport, Tally};
+use nextbest_training::event_log::EventLog;
+use nextbest_training::report::decisions_html;
+use rayon::prelude::*;
+
+use crate::exit::{Failure, Outcome, say};
+use crate::folder::Folder;
+use crate::load::present;
+use crate::progress;
+
+/// What `nextbest report` takes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  nextbest report decisions --project examples/shop")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Whom each action reaches, where the funnel loses the others, which factors decide, and the control groups.
+    Decisions(Decisions),
+}
+
+/// What `nextbest report decisions` takes.
+#[derive(clap::Args)]
+struct Decisions {
+    /// The project folder, with an event log.
+    #[arg(long, default_value = "examples/shop", value_name = "DIR")]
+    project: PathBuf,
+    /// Decide as of this moment; default: the end of the log.
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<Timestamp>,
+    /// Where the page goes; default: DIR/artifacts/decisions.html.
+    #[arg(long, value_name = "FILE.html")]
+    out: Option<PathBuf>,
+    /// Print the report as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Decides everyone, writes the page, tells.
+pub fn run(args: &Args) -> Outcome {
+    let What::Decisions(args) = &args.what;
+    let folder = Folder::open(&args.project)?;
+    let report = decide_all(&folder, args.as_of)?;
+    let path = args.out.clone().unwrap_or_else(|| folder.artifacts().join("decisions.html"));
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(&path, decisions_html(&report))?;
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        say!("{}\n{}", table(&report), path.display());
+    }
+    Ok(())
+}
+
+/// Every customer of the project's event log, decided once.
+pub fn decide_all(folder: &Folder, as_of: Option<Timestamp>) -> Result<DecisionReport, Failure> {
+    let log = EventLog::open(folder.events())?;
+    let as_of = as_of.map_or_else(|| present(&log), Ok)?;
+    let artifact = current(folder)?;
+    let bar = progress::bar(log.n_buckets().into(), "deciding");
+    let decide = |bucket: u32| -> Result<Tally, Failure> {
+        let mut tally = Tally::default();
+        for group in log.customers(bucket)? {
+            let (id, events) = group?;
+            let (customer, _) = fold(&folder.project.schema, &id, &events, as_of);
+            if customer.n_events() > 0 {
+                tally.add(&folder.project, artifact.as_ref(), &customer, as_of);
+            }
+        }
+        bar.inc(1);
+        Ok(tally)
+    };
+    let parts: Vec<Result<Tally, Failure>> = (0..log.n_buckets()).into_par_iter().map(decide).collect();
+    bar.finish_and_clear();
+    let mut all = Tally::default();
+    for part in parts {
+        all.merge(part?);
+    }
+    Ok(all.report(&folder.project, artifact.as_ref(), as_of))
+}
+
+/// The artifact in use; none before the first training.
+fn current(folder: &Folder) -> Result<Option<Artifact>, Failure> {
+    let name = folder.artifacts().join("CURRENT");
+    if !name.exists() {
+        return Ok(None);
+    }
+    let path = folder.artifacts().join(std::fs::read_to_string(name)?.trim());
+    let artifact = Artifact::from_bytes(std::fs::read(path)?, Some(folder.project.schema.fingerprint()))?;
+    Ok(Some(artifact))
+}
+
+fn table(report: &DecisionReport) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["action", "survives for", "first for", "share", "most fall by"]);
+    for action in &report.actions {
+        let most = action.losses.first().map_or_else(String::new, |loss| loss.component.clone());
+        table.add_row(vec![
+            action.action_id.clone(),
+            action.n_survived.to_string(),
+            action.n_first.to_string(),
+            format!("{:.1} %", 100.0 * action.share_first),
+            most,
+        ]);
+    }
+    let factors: Vec<String> = report
+        .sensitivity
+        .iter()
+        .filter_map(|one| Some(format!("{:?} {:.0} %", one.factor, 100.0 * one.share?.value)))
+        .collect();
+    format!("{table}\nwinners that change without a factor: {}", factors.join(", "))
+}
