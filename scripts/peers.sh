@@ -37,9 +37,10 @@ row=$(cargo bench --locked --workspace --bench row --no-run 2>&1 | sed -n 's/^ *
 work=${CARGO_TARGET_DIR:-target}/peers
 rm -rf "$work"
 
-# report COMMAND...: its standard output, to the page and to the terminal.
+# report COMMAND...: its standard output, to the page and to the terminal, but for what a peer's compiler logs there.
 report() {
-    "$@" >"$work/part.md"
+    "$@" >"$work/told.md"
+    sed '/^\[[0-9:]*\] /d' "$work/told.md" >"$work/part.md"
     tee -a "$work/page.md" <"$work/part.md"
 }
 mkdir -p "$work"
