@@ -1,6 +1,6 @@
 //! `nextbest inspect`: what an artifact says of itself, once every byte of it has been checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::{Artifact, Inspection};
@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 /// Maps and opens an artifact file of any schema.
-pub fn open(file: &PathBuf) -> Result<Artifact, Failure> {
+pub fn open(file: &Path) -> Result<Artifact, Failure> {
     let bytes =
         nextbest_mapping::map(file).map_err(|error| Failure::call(format!("{}: {error}", file.display())))?;
     Ok(Artifact::from_bytes(bytes, None).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?)
