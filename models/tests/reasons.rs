@@ -20,7 +20,12 @@ const SHOP: [(&str, &str); 4] = [
     ("policy.toml", include_str!("../../examples/shop/policy.toml")),
     ("pricing.toml", include_str!("../../examples/shop/pricing.toml")),
 ];
-const RETAIL_FEATURES: &str = include_str!("../../examples/retail/features.toml");
+const RETAIL: [(&str, &str); 4] = [
+    ("nextbest.toml", include_str!("../../examples/retail/nextbest.toml")),
+    ("features.toml", include_str!("../../examples/retail/features.toml")),
+    ("policy.toml", include_str!("../../examples/retail/policy.toml")),
+    ("pricing.toml", include_str!("../../examples/retail/pricing.toml")),
+];
 
 /// The shop with another features.toml.
 fn shop_with(features: &str) -> Result<Project, ProjectFaults> {
@@ -120,8 +125,9 @@ fn an_examples_reasons_and_the_baseline_sum_to_the_margin() {
 #[test]
 fn the_examples_have_words_for_every_feature_in_both_directions() {
     use nextbest_models::feature::reason::Direction::{Lowers, Raises};
-    for features in [SHOP[1].1, RETAIL_FEATURES] {
-        let project = shop_with(features).unwrap();
+    for files in [SHOP, RETAIL] {
+        let text = |file: &str| files.iter().find(|(name, _)| *name == file).unwrap().1.to_owned();
+        let project = Project::read(|file| Ok(text(file))).unwrap();
         let mut n_named = 0;
         for reason in project.reasons.reasons() {
             let (raises, lowers) = (reason.text(Raises).unwrap(), reason.text(Lowers).unwrap());
