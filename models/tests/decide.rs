@@ -432,7 +432,7 @@ fn any_situation() -> impl Strategy<Value = Situation> {
     let contacts = proptest::collection::vec(contact, 0..12);
     (score.clone(), score, number.clone(), number, contacts, any::<u64>(), any::<bool>()).prop_map(
         |(churn, conversion, orders, recency, mut contacts, seed, objected)| {
-            contacts.sort_by(|a, b| b.at.cmp(&a.at));
+            contacts.sort_by_key(|contact| std::cmp::Reverse(contact.at));
             Situation {
                 scores: vec![churn.map(p), conversion.map(p)],
                 features: vec![orders, recency],
