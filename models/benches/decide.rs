@@ -17,7 +17,7 @@ use nextbest_models::customer::{Customer, CustomerId};
 use nextbest_models::event::{Event, EventDraft};
 use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::project::Project;
-use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::units::{Money, Seed, Timestamp};
 
 const N_FEATURES: usize = 20;
 const N_ACTIONS: usize = 30;
@@ -92,13 +92,15 @@ fn artifact() -> Artifact {
 
 fn customer(project: &Project, n: usize, now: Timestamp) -> Customer {
     let mut customer = Customer::new(CustomerId::new(format!("c{n}")).unwrap(), &project.schema);
-    for order in 0..1 + n % 9 {
+    // The oldest first: what comes too late is refused.
+    for order in (0..1 + n % 9).rev() {
         let draft = EventDraft {
             event_id: format!("{n}-{order}"),
             event_type: "order_placed".to_owned(),
             occurred_at: Some(now.plus_days(-i32::try_from(order * 11 + n % 50).unwrap())),
             customer_id: Some(format!("c{n}")),
             quantity: Some(1),
+            value: Some(Money { amount_minor: 1_500, currency: project.schema.currency() }),
             ..EventDraft::default()
         };
         let _applied = customer.apply(&project.schema, &Event::try_from(draft).unwrap());
