@@ -359,6 +359,17 @@ fn what_is_offered_together_counts_together() {
 }
 
 #[test]
+fn a_mandatory_action_draws_on_no_budget() {
+    let text = action("must", 10, "mandatory = true")
+        + "[[budget]]\nid = \"day\"\nperiod = \"day\"\nmax_contacts = 1\n";
+    let (_, until) = Period::Day.around(now());
+    let spent = Situation { exhausted: [(Name::from("day"), until)].into(), ..situation() };
+    let decision = decide(&policy(&text), &spent, &question());
+    assert_eq!((first(&decision), decision.actions[0].budgets.len()), ("must", 0));
+    assert_eq!(decision.actions[0].exempt_from, [Name::from("day")]);
+}
+
+#[test]
 fn periods_begin_where_people_expect() {
     let around = |period: Period, text: &str| {
         let (from, until) = period.around(at(text));

@@ -108,23 +108,31 @@ async fn hold_now(
 ) -> Result<(), Problem> {
     let request = Request::to_hold(record, action_ids);
     let decision_id = format!("{}.held", record.decision_id);
-    if app.store.is_logged(&decision_id).await? {
-        return Ok(());
-    }
-    let asked = Asked {
-        app,
-        request: &request,
-        request_id: &record.request_id,
-        subject,
-        decision_id: &decision_id,
-        hold_as: &record.decision_id,
-        now,
-        since: Stopwatch::start(),
+    // What was asked before has its answer, a refusal too: a caller who repeats it is told the same.
+    let before = app.store.decision(&decision_id, now.as_millis() / 1000).await?;
+    let decision = match before {
+        Some(logged) => {
+            let record: Record =
+                serde_json::from_value(logged.document).map_err(|error| Problem::internal(&error))?;
+            record.decision
+        }
+        None => {
+            let asked = Asked {
+                app,
+                request: &request,
+                request_id: &record.request_id,
+                subject,
+                decision_id: &decision_id,
+                hold_as: &record.decision_id,
+                now,
+                since: Stopwatch::start(),
+            };
+            asked.decide().await?.record.decision
+        }
     };
-    let kept = asked.decide().await?;
-    let held = |id: &&String| !kept.record.decision.actions.iter().any(|action| *action.action_id == ***id);
+    let held = |id: &&String| !decision.actions.iter().any(|action| *action.action_id == ***id);
     let Some(missing) = action_ids.iter().find(held) else { return Ok(()) };
-    let fallen = kept.record.decision.suppressed.iter().find(|fallen| *fallen.action_id == **missing);
+    let fallen = decision.suppressed.iter().find(|fallen| *fallen.action_id == **missing);
     let because = fallen.map_or_else(String::new, |fallen| {
         let until = fallen.until.map_or_else(String::new, |until| format!(" until {until}"));
         format!(": {} ({:?}){until}", fallen.component, fallen.code)

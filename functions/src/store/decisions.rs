@@ -10,7 +10,7 @@ use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, Item, PK, SK, live, read_te
 use super::{Loaded, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub(super) const LOG: &str = "log";
+const LOG: &str = "log";
 const OUTCOME: &str = "outcome#";
 
 /// A decision of the log.
@@ -22,7 +22,7 @@ pub struct LoggedDecision {
     pub outcomes: Vec<serde_json::Value>,
 }
 
-pub(super) fn partition(decision_id: &str) -> String {
+fn partition(decision_id: &str) -> String {
     format!("decision#{decision_id}")
 }
 

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::budgets::{self, Draw, Taking};
 use super::customers::{Held, Subject, state_attributes};
-use super::decisions::{LOG, LogEntry, partition};
+use super::decisions::LogEntry;
 use super::error::StoreError;
-use super::item::{Attributes, PK, RESERVED, VERSION, WRITER, key};
+use super::item::{Attributes, PK, RESERVED, VERSION, WRITER};
 use super::retry::Backoff;
 
 /// A contact that is held.
@@ -229,14 +229,6 @@ impl Store {
                 None => Err(self.named("TransactWriteItems", &error)),
             },
         }
-    }
-
-    /// Whether the log of `decision_id` is there.
-    pub async fn is_logged(&self, decision_id: &str) -> Result<bool, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let request = request.projection_expression("#pk").expression_attribute_names("#pk", PK);
-        let answer = request.set_key(Some(key(&partition(decision_id), LOG))).send().await;
-        Ok(answer.map_err(|error| self.named("GetItem", &error))?.item.is_some())
     }
 }
 

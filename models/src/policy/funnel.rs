@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::contact::{Held, PastContact, Seen};
+use super::contact::{Budget, Held, PastContact, Seen};
 use super::expression::{Facts, Truth};
 use super::file::ConsentRule;
 use super::selector::Subject;
@@ -375,7 +375,9 @@ impl<'a> Round<'a> {
         let now = self.situation.now;
         let valid_until = now.plus_days(action.spec.valid_days);
         let expires_at = action.spec.available_until.map_or(valid_until, |until| until.min(valid_until));
-        let drawn = self.policy.budgets.iter().filter(|(_, budget)| budget.selector.takes(&subject));
+        // Exempt from limits, a mandatory action draws on no budget: a spent one would hold it back for ever.
+        let draws = |budget: &&(Name, Budget)| !action.spec.mandatory && budget.1.selector.takes(&subject);
+        let drawn = self.policy.budgets.iter().filter(draws);
         Candidate {
             rank: 0,
             action_id: action.id.clone(),
