@@ -52,7 +52,7 @@ cat >"$work/page.md" <<EOF
 Written by \`make bench\` (scripts/peers.sh, tests/benches/peers) in one run on $(nproc) cores of a shared machine: read
 ratios, not times. Peers: $peers.
 The parts on quality and calibration end with their verdict against the target. nextbest's own settings were chosen while looking
-at telco, bank and coupon; how many trees, which configuration, which weights and which candidate is settled anew on
+at telco, bank, coupon and synth; how many trees, which configuration, which weights and which candidate is settled anew on
 each table, inside the folds that are fitted on.
 ${without:+
 Left out of this run: $without.

@@ -53,7 +53,11 @@ pub(super) fn all(growth: Growth) -> [Configuration; 6] {
     let more = Configuration { share: (1.0, 0.8), usual_rounds: 300, ..deeper };
     let many = Configuration { eta: 0.1, max_rounds: 800, ..more };
     match growth {
-        Growth::Symmetric => [few, deeper, deepest, more, Configuration { depth: 8, ..more }, many],
+        Growth::Symmetric => {
+            // One question a level learns less from a tree, and overfits later: slower, with more of them.
+            let many = Configuration { eta: 0.06, max_rounds: 1_500, ..many };
+            [few, deeper, deepest, more, Configuration { depth: 8, ..more }, many]
+        }
         Growth::LeafWise => {
             let free = |one: Configuration| Configuration { depth: 12, ..one };
             let smaller = Configuration { leaves: 15, ..more };
