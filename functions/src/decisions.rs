@@ -18,6 +18,7 @@ use nextbest_models::action::CampaignType;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::decision::{Candidate, Context, DecisionOutcome, Factors, Maturity, Rejection};
 use nextbest_models::lifecycle::Stage;
+use nextbest_models::policy::Situation;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -272,14 +273,17 @@ fn compose(app: &App, request: &Request, kept: &Kept) -> Answer {
     let idle_ms = if decision.outcome == DecisionOutcome::Fallback { FAILED_MS } else { IDLE_MS };
     let expiry = decision.actions.iter().map(|action| action.expires_at).min();
     head.valid_until = expiry.unwrap_or_else(|| head.created_at.plus_millis(idle_ms));
-    let row = &record.situation.features;
     let held = record.reservations.first().map(|held| held.expires_at);
     Answer {
         outcome: decision.outcome,
         mode: request.mode,
         lifecycle_stage: decision.lifecycle_stage,
         activate_until: if record.deferred { Some(head.valid_until) } else { held },
-        actions: decision.actions.iter().map(|one| offered(app, request.explain, one, row)).collect(),
+        actions: decision
+            .actions
+            .iter()
+            .map(|one| offered(app, request.explain, one, &record.situation))
+            .collect(),
         candidates: match request.explain {
             Explain::Full => decision.actions.iter().chain(&decision.outranked).cloned().collect(),
             _ => Vec::new(),
@@ -293,13 +297,14 @@ fn compose(app: &App, request: &Request, kept: &Kept) -> Answer {
     }
 }
 
-fn offered(app: &App, explain: Explain, candidate: &Candidate, row: &[f64]) -> Offered {
+fn offered(app: &App, explain: Explain, candidate: &Candidate, situation: &Situation) -> Offered {
     let n_reasons = match explain {
         Explain::None => 0,
         Explain::Codes => CODES,
         Explain::Full => usize::MAX,
     };
     let model = app.artifact.as_ref().and_then(|artifact| artifact.propensity(&candidate.propensity_model));
+    let row = model.map(|model| situation.row_of(candidate, model)).unwrap_or_default();
     Offered {
         rank: candidate.rank,
         action_id: candidate.action_id.to_string(),
@@ -314,9 +319,9 @@ fn offered(app: &App, explain: Explain, candidate: &Candidate, row: &[f64]) -> O
         maturity: candidate.maturity,
         choice_probability: candidate.choice_probability,
         propensity_model: candidate.propensity_model.to_string(),
-        interval: model.map_or(Interval::because("no_model"), |model| Interval::of(model, row)),
+        interval: model.map_or(Interval::because("no_model"), |model| Interval::of(model, &row)),
         evidence: model.map(|model| model.metadata().counts.clone()).unwrap_or_default(),
         uplift: Absent::because("no_uplift_model"),
-        reason_codes: model.map(|model| reasons(&app.project, model, row, n_reasons)).unwrap_or_default(),
+        reason_codes: model.map(|model| reasons(&app.project, model, &row, n_reasons)).unwrap_or_default(),
     }
 }

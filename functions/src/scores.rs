@@ -142,10 +142,12 @@ fn chosen<'a>(artifact: &'a Artifact, request: &Request) -> Result<Vec<&'a Prope
             format!("{} lies outside 0 ..= {MAX_REASONS}", request.reasons),
         ));
     }
-    let Some(names) = &request.models else { return Ok(artifact.propensities().collect()) };
+    // A response model speaks of an offer, and there is none here.
+    let of_customers = || artifact.propensities().filter(|model| model.metadata().response.is_none());
+    let Some(names) = &request.models else { return Ok(of_customers().collect()) };
     let find = |(at, name): (usize, &String)| {
-        artifact.propensity(name).ok_or_else(|| {
-            let known: Vec<&str> = artifact.propensities().map(PropensityModel::name).collect();
+        of_customers().find(|model| model.name() == *name).ok_or_else(|| {
+            let known: Vec<&str> = of_customers().map(PropensityModel::name).collect();
             Problem::invalid(format!("models[{at}]"), format!("{name:?} is none of: {}", known.join(", ")))
         })
     };

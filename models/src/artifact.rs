@@ -140,9 +140,10 @@ impl Artifact {
             let found = metadata.schema_fingerprint.clone();
             return Err(ArtifactError::Schema { expected: expected.to_owned(), found });
         }
-        let door = Door { bytes: &bytes, sections: &sections, n_features: metadata.feature_names.len() };
         let (mut propensities, mut demand) = (Vec::new(), None);
         for model in &metadata.models {
+            let n_features = model.width(metadata.feature_names.len());
+            let door = Door { bytes: &bytes, sections: &sections, n_features };
             match model.kind {
                 ModelKind::Propensity => propensities.push(door.propensity(model)?),
                 ModelKind::Demand => demand = Some(door.demand(model)?),

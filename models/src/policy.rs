@@ -11,6 +11,7 @@ pub mod control;
 pub mod contact;
 pub mod exploration;
 pub mod file;
+pub mod response;
 pub mod situation;
 mod facts;
 mod check;
@@ -20,13 +21,14 @@ mod arbitration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::Action;
-use crate::decision::{Decision, DecisionOutcome, Name, RejectionCode};
+use crate::decision::{Decision, DecisionOutcome, Direction, Name, RejectionCode};
 use contact::{Budget, Cap, Suppression};
 use control::ControlRules;
 use exploration::Exploration;
 use expression::{Formula, Rule};
 use facts::Names;
-use file::{Arbitration, ConsentRule, ContactRules};
+use file::{Arbitration, Channel, ConsentRule, ContactRules};
+use response::OfferKey;
 use selector::{Selector, Subject};
 
 pub use arbitration::Factor;
@@ -39,13 +41,15 @@ pub struct Policy {
     actions: Vec<CheckedAction>,
     /// Names of the propensity models that actions are about or rules speak of.
     models: Vec<String>,
+    /// Names of the response models.
+    responses: Vec<String>,
     names: Names,
     arbitration: Arbitration,
     exploration: Exploration,
     control: ControlRules,
     contact: ContactRules,
     fallback: Option<usize>,
-    channels: BTreeMap<String, ConsentRule>,
+    channels: BTreeMap<String, Channel>,
     caps: Vec<Cap>,
     suppressions: Vec<Suppression>,
     budgets: Vec<(Name, Budget)>,
@@ -60,9 +64,11 @@ pub struct Policy {
 /// An action with its rules compiled.
 #[derive(Clone, Debug)]
 struct CheckedAction {
+    /// Its place in the file.
+    at: usize,
     spec: Action,
     id: Name,
-    model: usize,
+    model: Predictor,
     model_name: Name,
     eligibility: Vec<CheckedRule>,
     applicability: Vec<CheckedRule>,
@@ -70,6 +76,15 @@ struct CheckedAction {
     value: CheckedValue,
     treatments: Vec<CheckedTreatment>,
     follows: Vec<u64>,
+}
+
+/// What tells the propensity of an action, by its place in its list.
+#[derive(Clone, Copy, Debug)]
+enum Predictor {
+    /// A model of the customer.
+    Label(usize),
+    /// A model of the customer and the offer.
+    Response(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +106,11 @@ struct CheckedTreatment {
     id: Name,
     channel: Name,
     consent: ConsentRule,
+    direction: Option<Direction>,
     cost_minor: i64,
+    /// Its place among the treatments of all actions, in the order of the file.
+    at: usize,
+    key: OfferKey,
 }
 
 impl CheckedAction {
@@ -127,6 +146,24 @@ impl Policy {
     #[must_use]
     pub fn models(&self) -> &[String] {
         &self.models
+    }
+
+    /// Names of the response models that actions are about, in the order of [`Situation::response_rates`].
+    #[must_use]
+    pub fn responses(&self) -> &[String] {
+        &self.responses
+    }
+
+    /// Every treatment of every action in the order of the file, each with the place of the response model that is asked
+    /// of it; none where the action is about a label.
+    fn offers(&self) -> impl Iterator<Item = (&CheckedAction, &CheckedTreatment, Option<usize>)> {
+        self.actions.iter().flat_map(|action| {
+            let response = match action.model {
+                Predictor::Response(at) => Some(at),
+                Predictor::Label(_) => None,
+            };
+            action.treatments.iter().map(move |treatment| (action, treatment, response))
+        })
     }
 
     /// The channels that treatments go through or that have rules.
@@ -171,7 +208,7 @@ pub fn decide(policy: &Policy, situation: &Situation, question: &Question) -> De
     let (mut candidates, mut suppressed, mut degraded) =
         (Vec::with_capacity(policy.actions.len()), Vec::with_capacity(policy.actions.len()), BTreeSet::new());
     for (action, weighed) in policy.actions.iter().zip(weighed) {
-        let without_model = situation.scores.get(action.model).is_none_or(Option::is_none);
+        let without_model = !situation.is_modelled(action);
         match weighed {
             Ok(candidate) => {
                 if without_model {

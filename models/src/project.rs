@@ -18,6 +18,7 @@ use crate::feature::reason::{ReasonFault, ReasonList, ReasonSpec};
 use crate::feature::spec::FeatureSpec;
 use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
 use crate::lifecycle::LifecycleRules;
+use crate::policy::response::OFFER_COLUMNS;
 use crate::policy::{Policy, PolicyFault};
 use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed};
@@ -45,6 +46,16 @@ pub struct LabelRule {
     /// The events; one that is taken back whole within the horizon does not count.
     pub event: Vec<EventType>,
     /// Days after the cut-off.
+    pub horizon_days: i32,
+}
+
+/// One `[responses.NAME]`: what a contact leads to, predicted per action and channel by a response model of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseRule {
+    /// The events that count as success, where they name the contact's decision (or, where either names none, its action).
+    pub event: Vec<EventType>,
+    /// Days after the contact.
     pub horizon_days: i32,
 }
 
@@ -98,6 +109,9 @@ pub struct Settings {
     pub activity: ActivityRule,
     /// What is predicted, by name of the model.
     pub labels: BTreeMap<String, LabelRule>,
+    /// What contacts lead to, by name of the model.
+    #[serde(default)]
+    pub responses: BTreeMap<String, ResponseRule>,
     /// Which cut-offs are made.
     pub training: TrainingRules,
     /// Where a customer stands.
@@ -263,14 +277,19 @@ impl Project {
             let report = |errors: Vec<ReasonFault>| {
                 faults.extend(errors.into_iter().map(|error| features.fault_at(error.at, error.message)));
             };
-            ReasonList::new(specs, &names).map_err(report).ok()
+            let of_offers = settings.as_ref().is_some_and(|settings| !settings.responses.is_empty());
+            let offer: &[&str] = if of_offers { &OFFER_COLUMNS } else { &[] };
+            let explained: Vec<String> =
+                names.iter().cloned().chain(offer.iter().map(|name| (*name).to_owned())).collect();
+            ReasonList::new(specs, &explained).map_err(report).ok()
         });
         let policy = settings.as_ref().zip(policy_file).and_then(|(settings, file)| {
             let labels: Vec<String> = settings.labels.keys().cloned().collect();
+            let responses: Vec<String> = settings.responses.keys().cloned().collect();
             let report = |errors: Vec<PolicyFault>| {
                 faults.extend(errors.into_iter().map(|fault| policy.fault_within(fault)));
             };
-            Policy::new(file, &labels, &names).map_err(report).ok()
+            Policy::new(file, &labels, &responses, &names).map_err(report).ok()
         });
         let pricing = match PricingRules::parse(&pricing.text) {
             Ok(rules) => Some(rules),
@@ -325,8 +344,9 @@ impl Settings {
         range("window_days", self.activity.window_days.into(), 1, (MAX_WINDOW_DAYS / 2).into());
         range("n_cutoffs", self.training.n_cutoffs.into(), 3, 100);
         range("step_days", self.training.step_days.into(), 1, 365);
-        for label in self.labels.values() {
-            range("horizon_days", label.horizon_days.into(), 1, 365);
+        let horizons = self.labels.values().map(|label| label.horizon_days);
+        for days in horizons.chain(self.responses.values().map(|response| response.horizon_days)) {
+            range("horizon_days", days.into(), 1, 365);
         }
         if self.name.is_empty()
             || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
@@ -345,6 +365,15 @@ impl Settings {
         }
         if self.activity.event.is_empty() {
             faults.push(page.fault("[activity]", "event names no type: nobody would be a customer"));
+        }
+        for (name, response) in &self.responses {
+            let near = format!("[responses.{name}]");
+            if response.event.is_empty() {
+                faults.push(page.fault(&near, "event names no type: nothing would be predicted"));
+            }
+            if self.labels.contains_key(name) {
+                faults.push(page.fault(&near, format!("a label is named {name:?} too")));
+            }
         }
         for (name, label) in &self.labels {
             if label.event.is_empty() {

@@ -19,10 +19,11 @@ use proptest::prelude::*;
 
 const FEATURES: [&str; 2] = ["orders_90d", "recency"];
 const LABELS: [&str; 2] = ["churn", "conversion"];
+const RESPONSES: [&str; 1] = ["accepted"];
 
 fn read(text: &str) -> Result<Policy, Vec<PolicyFault>> {
     let file: PolicyFile = toml::from_str(text).unwrap();
-    Policy::new(file, &LABELS.map(str::to_owned), &FEATURES.map(str::to_owned))
+    Policy::new(file, &LABELS.map(str::to_owned), &RESPONSES.map(str::to_owned), &FEATURES.map(str::to_owned))
 }
 
 fn policy(text: &str) -> Policy {
@@ -56,6 +57,9 @@ fn situation() -> Situation {
         features: vec![4.0, 12.0],
         scores: vec![Some(p(0.3)), Some(p(0.2))],
         base_rates: vec![Some(p(0.25)), Some(p(0.1))],
+        offers: Vec::new(),
+        n_learned: Vec::new(),
+        response_rates: vec![Some(p(0.05))],
         recent_value_minor: 10_000,
         contacts: Vec::new(),
         consent: Default::default(),

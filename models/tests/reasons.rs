@@ -79,6 +79,7 @@ fn artifact(project: &Project) -> Artifact {
             kind: ModelKind::Propensity,
             learner: "by hand".to_owned(),
             label: None,
+            response: None,
             counts: BTreeMap::new(),
             metrics: BTreeMap::new(),
             notes: Vec::new(),

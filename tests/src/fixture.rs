@@ -112,6 +112,7 @@ fn described(project: &Project, name: &str) -> ModelMetadata {
         kind: ModelKind::Propensity,
         learner: "by hand".to_owned(),
         label: project.settings.labels.get(name).cloned(),
+        response: None,
         counts: BTreeMap::from([("n_train".to_owned(), 1000)]),
         metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
         notes: Vec::new(),

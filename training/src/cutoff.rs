@@ -122,11 +122,15 @@ impl Plan {
 
 /// An empty training set for `project`: a column per feature, a label per label rule, in their orders.
 pub fn empty_dataset(project: &Project) -> Result<Dataset, DatasetError> {
-    let columns = project.schema.specs().iter().map(|spec| {
+    Dataset::new(feature_columns(project).collect(), project.settings.labels.keys().cloned().collect())
+}
+
+/// A column per feature, in the order of the schema.
+pub(crate) fn feature_columns(project: &Project) -> impl Iterator<Item = Column> {
+    project.schema.specs().iter().map(|spec| {
         let is_code = spec.kind == FeatureKind::Attribute && !spec.categories.is_empty();
         if is_code { Column::code(&spec.name) } else { Column::numeric(&spec.name) }
-    });
-    Dataset::new(columns.collect(), project.settings.labels.keys().cloned().collect())
+    })
 }
 
 /// Adds a row for each cut-off at which the customer was active. `events` are this customer's, sorted by

@@ -89,6 +89,7 @@ pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Artifact, Foreign
         kind: ModelKind::Propensity,
         learner: learner.to_owned(),
         label: None,
+        response: None,
         counts: BTreeMap::new(),
         metrics: BTreeMap::new(),
         notes: columns.notes(),

@@ -1,6 +1,7 @@
 //! Offline jobs: event logs and tables in, sealed artifacts and reports out.
 
 pub mod cutoff;
+pub mod response;
 pub mod dataset;
 pub mod encoding;
 pub mod learner;

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use nextbest_models::artifact::PropensityParts;
+use nextbest_models::policy::response::ResponseSpec;
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::interval::ProbabilityInterval;
 use nextbest_models::units::Seed;
@@ -180,6 +181,8 @@ pub struct PropensityRequest<'a> {
     pub name: &'a str,
     /// Its definition, for the record.
     pub label: Option<&'a LabelRule>,
+    /// What it is about, for a response model.
+    pub response: Option<&'a ResponseSpec>,
     /// The rows.
     pub dataset: &'a Dataset,
     /// How rows that are fitted on and rows that are judged on are kept apart.

@@ -26,6 +26,7 @@ pub mod output;
 pub mod random;
 pub mod shopper;
 pub mod shopping;
+pub mod takeover;
 pub mod traits;
 pub mod truth;
 mod writing;
@@ -35,6 +36,7 @@ mod tests;
 
 use life::{Frame, Life, live};
 use market::Market;
+use takeover::Takeover;
 pub use writing::write;
 
 /// Version of the model and of the files; a change of either changes it.
@@ -127,7 +129,14 @@ impl Shop {
     #[must_use]
     pub fn customer(&self, number: u64) -> Option<Life> {
         let id = CustomerId::new(format!("C{number:07}")).ok()?;
-        Some(live(&self.frame, &self.market, id, number))
+        Some(live(&self.frame, &self.market, id, number, None))
+    }
+
+    /// The same life with another policy in force from some day on; until then it is the same to the last event.
+    #[must_use]
+    pub fn customer_under(&self, number: u64, takeover: Takeover<'_>) -> Option<Life> {
+        let id = CustomerId::new(format!("C{number:07}")).ok()?;
+        Some(live(&self.frame, &self.market, id, number, Some(takeover)))
     }
 }
 

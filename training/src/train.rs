@@ -18,7 +18,10 @@ use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRu
 use crate::diagnostics::{self, Subject};
 use crate::event_log::{EventLog, EventLogError};
 use crate::learner;
-use crate::selection::{self, Parts, Prediction, PropensityReport, PropensityRequest, Validation};
+use crate::response::{self, ResponsePlan};
+use crate::selection::{
+    self, Parts, Prediction, PropensityReport, PropensityRequest, TrainedPropensity, Validation,
+};
 
 /// Why there is no new artifact; the one in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +93,9 @@ pub fn dataset(
     progress: &(dyn Fn() + Sync),
 ) -> Result<(Dataset, Plan), TrainError> {
     let plan = plan(project, log, as_of)?;
-    let gathered = gather(project, log, &plan, progress)?;
-    Ok((gathered.dataset, plan))
+    let plans = Plans { cutoffs: plan, responses: Vec::new() };
+    let gathered = gather(project, log, &plans, progress)?;
+    Ok((gathered.dataset, plans.cutoffs))
 }
 
 /// The cut-offs the log has room for.
@@ -104,11 +108,29 @@ fn plan(project: &Project, log: &EventLog, as_of: Option<Timestamp>) -> Result<P
     Ok(Plan::new(&project.settings, first, as_of)?)
 }
 
+/// What is gathered of the log, and how.
+struct Plans {
+    cutoffs: Plan,
+    responses: Vec<ResponsePlan>,
+}
+
 /// What one bucket gives.
 struct Gathered {
     dataset: Dataset,
+    /// One per response plan.
+    responses: Vec<Dataset>,
     demand: DemandTable,
     n_refused: u64,
+}
+
+/// A trained propensity, on its way into the report.
+struct Told<'a> {
+    report: PropensityReport,
+    validation: Validation,
+    predictions: Vec<Prediction>,
+    dataset: &'a Dataset,
+    /// Texts behind the codes of the columns.
+    levels: Vec<Vec<String>>,
 }
 
 /// Trains every label of `project` and its demand model on what `log` knew before `as_of` (default: all of it).
@@ -122,7 +144,11 @@ pub fn train(
     let total = &log.manifest().total;
     let plan = plan(project, log, as_of)?;
     let as_of = plan.as_of();
-    let gathered = gather(project, log, &plan, progress)?;
+    let first = total.first_occurred_at.unwrap_or(as_of);
+    let (responses, too_short) = response::plans(project, first, as_of);
+    let plans = Plans { cutoffs: plan, responses };
+    let gathered = gather(project, log, &plans, progress)?;
+    let plan = &plans.cutoffs;
     let seed = project.settings.training.seed;
     let mut builder = ArtifactBuilder::new(metadata(project, log, as_of));
     let mut propensities = Vec::new();
@@ -131,16 +157,36 @@ pub fn train(
         let Some(split) = plan.split(label) else { continue };
         let dataset = &gathered.dataset;
         let validation = Validation::InTime(Parts::by_cutoff(dataset, name, &split)?);
-        let request =
-            PropensityRequest { name, label: Some(label), dataset, validation, split: Some(split), seed };
+        let request = PropensityRequest {
+            name,
+            label: Some(label),
+            response: None,
+            dataset,
+            validation,
+            split: Some(split),
+            seed,
+        };
         let trained = selection::train(&request, &learner::all())?;
-        builder.propensity(trained.parts);
-        if let Some(interval) = &trained.interval {
-            builder.interval(interval);
-        }
-        propensities.push((trained.report, request.validation, trained.predictions));
+        propensities.push(add(&mut builder, trained, request, feature_levels(project)));
     }
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> =
+        too_short.iter().map(|name| format!("no response model {name}: the log is too short")).collect();
+    let specs: Vec<_> =
+        plans.responses.iter().zip(&gathered.responses).map(|(plan, dataset)| plan.spec(dataset)).collect();
+    for ((plan, dataset), spec) in plans.responses.iter().zip(&gathered.responses).zip(&specs) {
+        let (name, split) = (plan.name(), plan.split().clone());
+        let validation = Validation::InTime(Parts::by_cutoff(dataset, name, &split)?);
+        let request =
+            PropensityRequest { name, label: None, response: Some(spec), dataset, validation, split: Some(split), seed };
+        // A project that has contacted few so far decides by its priors.
+        match selection::train(&request, &learner::all()) {
+            Ok(trained) => {
+                let levels = feature_levels(project).into_iter().chain(plan.levels()).collect();
+                propensities.push(add(&mut builder, trained, request, levels));
+            }
+            Err(error) => notes.push(format!("no response model {error}")),
+        }
+    }
     let demand = match fit_demand(project, &gathered.demand) {
         Ok(trained) => {
             builder.demand(trained.metadata, trained.sealed);
@@ -152,7 +198,7 @@ pub fn train(
         }
     };
     let artifact = builder.seal()?;
-    let propensities = diagnosed(project, &artifact, &gathered.dataset, propensities);
+    let propensities = propensities.into_iter().map(|told| diagnosed(&artifact, told)).collect();
     let report = TrainingReport {
         name: project.settings.name.clone(),
         artifact_sha256: artifact.sha256().to_owned(),
@@ -170,77 +216,97 @@ pub fn train(
     Ok(Trained { artifact, report })
 }
 
-/// The reports with the diagnostics of what was sealed.
-fn diagnosed(
-    project: &Project,
-    artifact: &Artifact,
-    dataset: &Dataset,
-    trained: Vec<(PropensityReport, Validation, Vec<Prediction>)>,
-) -> Vec<PropensityReport> {
+/// Seals what was trained; returns what is to be told of it.
+fn add<'a>(
+    builder: &mut ArtifactBuilder,
+    trained: TrainedPropensity,
+    request: PropensityRequest<'a>,
+    levels: Vec<Vec<String>>,
+) -> Told<'a> {
+    builder.propensity(trained.parts);
+    if let Some(interval) = &trained.interval {
+        builder.interval(interval);
+    }
+    let PropensityRequest { dataset, validation, .. } = request;
+    Told { report: trained.report, validation, predictions: trained.predictions, dataset, levels }
+}
+
+/// The texts behind the codes of each feature, by code.
+fn feature_levels(project: &Project) -> Vec<Vec<String>> {
     let texts = |categories: &[String]| -> Vec<String> {
         let others = (!categories.is_empty()).then(|| "(others)".to_owned());
         categories.iter().cloned().chain(others).collect()
     };
-    let levels: Vec<Vec<String>> =
-        project.schema.specs().iter().map(|spec| texts(&spec.categories)).collect();
-    let one = |(mut report, validation, predictions): (PropensityReport, Validation, Vec<Prediction>)| {
-        report.diagnostics = artifact.propensity(&report.name).map(|model| {
-            diagnostics::diagnose(&Subject {
-                dataset,
-                validation: &validation,
-                predictions: &predictions,
-                report: &report,
-                artifact,
-                model,
-                levels: &levels,
-            })
-        });
-        report
-    };
-    trained.into_iter().map(one).collect()
+    project.schema.specs().iter().map(|spec| texts(&spec.categories)).collect()
+}
+
+/// The report with the diagnostics of what was sealed.
+fn diagnosed(artifact: &Artifact, told: Told<'_>) -> PropensityReport {
+    let Told { mut report, validation, predictions, dataset, levels } = told;
+    report.diagnostics = artifact.propensity(&report.name).map(|model| {
+        diagnostics::diagnose(&Subject {
+            dataset,
+            validation: &validation,
+            predictions: &predictions,
+            report: &report,
+            artifact,
+            model,
+            levels: &levels,
+        })
+    });
+    report
 }
 
 /// Replays every bucket; they come together in their order, so threads make no difference.
 fn gather(
     project: &Project,
     log: &EventLog,
-    plan: &Plan,
+    plans: &Plans,
     progress: &(dyn Fn() + Sync),
 ) -> Result<Gathered, TrainError> {
     let bucket = |bucket: u32| {
-        let gathered = gather_bucket(project, log, plan, bucket);
+        let gathered = gather_bucket(project, log, plans, bucket);
         progress();
         gathered
     };
     let buckets: Vec<Result<Gathered, TrainError>> =
         (0..log.n_buckets()).into_par_iter().map(bucket).collect();
-    let mut all = nothing_yet(project)?;
+    let mut all = nothing_yet(project, plans)?;
     for one in buckets {
         let one = one?;
         all.dataset.append(one.dataset)?;
+        for (mine, theirs) in all.responses.iter_mut().zip(one.responses) {
+            mine.append(theirs)?;
+        }
         all.demand.merge(one.demand);
         all.n_refused += one.n_refused;
     }
     Ok(all)
 }
 
-fn nothing_yet(project: &Project) -> Result<Gathered, TrainError> {
+fn nothing_yet(project: &Project, plans: &Plans) -> Result<Gathered, TrainError> {
     let demand = DemandTable::new(project.settings.currency, RandomisedRule::default());
-    Ok(Gathered { dataset: empty_dataset(project)?, demand, n_refused: 0 })
+    let responses: Result<Vec<Dataset>, _> =
+        plans.responses.iter().map(|plan| plan.empty_dataset(project)).collect();
+    Ok(Gathered { dataset: empty_dataset(project)?, responses: responses?, demand, n_refused: 0 })
 }
 
 fn gather_bucket(
     project: &Project,
     log: &EventLog,
-    plan: &Plan,
+    plans: &Plans,
     bucket: u32,
 ) -> Result<Gathered, TrainError> {
-    let mut gathered = nothing_yet(project)?;
+    let mut gathered = nothing_yet(project, plans)?;
+    let plan = &plans.cutoffs;
     for group in log.customers(bucket)? {
         let (id, events) = group.map_err(EventLogError::from)?;
         let known = events.iter().filter(|event| event.known() < plan.as_of());
         known.for_each(|event| gathered.demand.observe(event));
         gathered.n_refused += replay(project, plan, &id, &events, &mut gathered.dataset)?;
+        for (plan, dataset) in plans.responses.iter().zip(&mut gathered.responses) {
+            plan.replay(project, &id, &events, dataset)?;
+        }
     }
     for event in log.anonymous(bucket)? {
         let event = event.map_err(EventLogError::from)?;

@@ -96,7 +96,14 @@ impl Record {
             return Err(NotReplayable::ArtifactGone { logged: logged.clone() });
         }
         let unscored = vec![None; project.policy.models().len()];
-        let blank = Situation { scores: unscored.clone(), base_rates: unscored, ..self.situation.clone() };
+        let blank = Situation {
+            scores: unscored.clone(),
+            base_rates: unscored,
+            offers: Vec::new(),
+            n_learned: Vec::new(),
+            response_rates: Vec::new(),
+            ..self.situation.clone()
+        };
         let situation = match artifact.filter(|_| self.artifact_sha256.is_some()) {
             Some(artifact) => blank.scored(project, artifact),
             None => blank,

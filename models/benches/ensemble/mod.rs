@@ -38,6 +38,7 @@ pub fn seal(models: &[(&str, Vec<Tree>)], n_features: usize) -> Artifact {
                 kind: ModelKind::Propensity,
                 learner: "random".into(),
                 label: None,
+                response: None,
                 counts: BTreeMap::new(),
                 metrics: BTreeMap::new(),
                 notes: vec![],

@@ -101,7 +101,8 @@ impl ArtifactBuilder {
         }
         let calibration = sealed_numbers(&parts.calibration.to_numbers());
         roles.insert("calibration".to_owned(), self.section(SectionKind::Calibration, calibration));
-        let golden = golden::seal(self.metadata.feature_names.len(), &parts.golden);
+        let width = metadata.width(self.metadata.feature_names.len());
+        let golden = golden::seal(width, &parts.golden);
         roles.insert("golden".to_owned(), self.section(SectionKind::Golden, golden));
         metadata.sections = roles;
         self.metadata.models.push(metadata);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::response::{OFFER_COLUMNS, ResponseSpec};
 use crate::project::LabelRule;
 use crate::table::TableSchema;
 use crate::units::{Seed, Timestamp};
@@ -33,6 +34,9 @@ pub struct ModelMetadata {
     /// The outcome it predicts, for a propensity.
     #[serde(default)]
     pub label: Option<LabelRule>,
+    /// Of a response model: its rows are features with an offer's columns behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<ResponseSpec>,
     /// Rows and positives used: `n_train`, `n_train_positive`, `n_test`, ...
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
@@ -46,6 +50,14 @@ pub struct ModelMetadata {
     /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`.
     #[serde(default)]
     pub sections: BTreeMap<String, u32>,
+}
+
+impl ModelMetadata {
+    /// How many numbers a row of this model has, in an artifact over `n_features` features.
+    #[must_use]
+    pub fn width(&self, n_features: usize) -> usize {
+        n_features + if self.response.is_some() { OFFER_COLUMNS.len() } else { 0 }
+    }
 }
 
 /// What the whole artifact says of itself.

@@ -66,6 +66,7 @@ fn model(name: &str) -> ModelMetadata {
         kind: ModelKind::Propensity,
         learner: "hand".into(),
         label: None,
+        response: None,
         counts: BTreeMap::from([("n_fit".to_owned(), 10)]),
         metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
         notes: vec![],

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::contact::{Budget, Cap, Suppression};
 use super::expression::{ExpressionFault, Formula, Rule, Truth, contradiction};
 use super::facts::Names;
-use super::file::{ConsentRule, PolicyFile};
+use super::file::{Channel, PolicyFile};
+use super::response::OfferKey;
 use super::selector::Selector;
-use super::{CheckedAction, CheckedRule, CheckedTreatment, CheckedValue, Policy};
+use super::{CheckedAction, CheckedRule, CheckedTreatment, CheckedValue, Policy, Predictor};
 use crate::action::{Action, ActionValue, RuleSpec};
 use crate::customer::stable_hash;
 use crate::decision::Name;
@@ -57,23 +58,32 @@ impl Faults {
 }
 
 impl Policy {
-    /// Checks a file against the project's labels and features.
+    /// Checks a file against the project's labels, responses and features.
     ///
     /// # Errors
     ///
     /// Every fault of the file: ids that stand twice, names nobody defined, rules that do not type-check, numbers out
     /// of their bounds, limits that contradict or follow each other in a circle, examples with another answer.
-    pub fn new(file: PolicyFile, labels: &[String], features: &[String]) -> Result<Self, Vec<PolicyFault>> {
+    pub fn new(
+        file: PolicyFile,
+        labels: &[String],
+        responses: &[String],
+        features: &[String],
+    ) -> Result<Self, Vec<PolicyFault>> {
         let mut faults = Faults::default();
         let channels = channels(&file, &mut faults);
         let names = Names::new(features, labels, channels.keys().cloned().collect(), &file.context);
         let ids: BTreeSet<&str> = file.actions.iter().map(|action| action.id.as_str()).collect();
-        let actions = file.actions.iter().map(|action| {
-            let checked =
-                Checker { names: &names, labels, channels: &channels, ids: &ids, faults: &mut faults };
-            checked.action(action)
-        });
-        let actions: Vec<CheckedAction> = actions.collect();
+        let mut checker = Checker {
+            names: &names,
+            labels,
+            responses,
+            channels: &channels,
+            ids: &ids,
+            n_treatments: 0,
+            faults: &mut faults,
+        };
+        let actions: Vec<CheckedAction> = file.actions.iter().enumerate().map(|(at, action)| checker.action(at, action)).collect();
         unique(&file.actions, &mut faults);
         limits::circles(&file.actions, &mut faults);
         let mut warnings = limits::check(&file, &mut faults);
@@ -90,6 +100,7 @@ impl Policy {
             channel_by_hash: channels.keys().map(|id| (stable_hash(id), id.clone())).collect(),
             actions,
             models: labels.to_vec(),
+            responses: responses.to_vec(),
             names,
             arbitration: file.arbitration,
             exploration: file.exploration,
@@ -113,10 +124,10 @@ impl Policy {
 }
 
 /// All channels: those with rules and those that treatments go through.
-fn channels(file: &PolicyFile, faults: &mut Faults) -> BTreeMap<String, ConsentRule> {
+fn channels(file: &PolicyFile, faults: &mut Faults) -> BTreeMap<String, Channel> {
     let mut channels = BTreeMap::new();
     for channel in &file.channels {
-        if channels.insert(channel.id.clone(), channel.consent).is_some() {
+        if channels.insert(channel.id.clone(), channel.clone()).is_some() {
             faults.add(&channel.id, format!("two [[channel]]s are called {:?}", channel.id));
         }
     }
@@ -126,7 +137,8 @@ fn channels(file: &PolicyFile, faults: &mut Faults) -> BTreeMap<String, ConsentR
             let message = format!("channel {:?} takes lower-case letters, digits and _", treatment.channel);
             faults.add(&treatment.id, message);
         }
-        channels.entry(treatment.channel.clone()).or_default();
+        let plain = || Channel { id: treatment.channel.clone(), ..Channel::default() };
+        channels.entry(treatment.channel.clone()).or_insert_with(plain);
     }
     channels
 }
@@ -204,27 +216,22 @@ fn contradictory(action: &CheckedAction) -> Option<String> {
 struct Checker<'a> {
     names: &'a Names,
     labels: &'a [String],
-    channels: &'a BTreeMap<String, ConsentRule>,
+    responses: &'a [String],
+    channels: &'a BTreeMap<String, Channel>,
     ids: &'a BTreeSet<&'a str>,
+    /// Treatments seen so far.
+    n_treatments: usize,
     faults: &'a mut Faults,
 }
 
 impl Checker<'_> {
-    fn action(mut self, action: &Action) -> CheckedAction {
+    fn action(&mut self, at: usize, action: &Action) -> CheckedAction {
         let id = &action.id;
         self.plain(action);
-        let model = self.labels.iter().position(|label| *label == action.propensity);
-        if model.is_none() {
-            let known = self.labels.join(", ");
-            let message = format!(
-                "action {id:?}: propensity {:?} is no label; nextbest.toml has {known}",
-                action.propensity
-            );
-            self.faults.near(id, &action.propensity, message);
-        }
         CheckedAction {
+            at,
             id: Name::from(id.as_str()),
-            model: model.unwrap_or(0),
+            model: self.predictor(action),
             model_name: Name::from(action.propensity.as_str()),
             eligibility: self.rules(id, "eligibility", &action.eligibility),
             applicability: self.rules(id, "applicability", &action.applicability),
@@ -234,6 +241,22 @@ impl Checker<'_> {
             follows: action.follows.iter().map(|id| stable_hash(id)).collect(),
             spec: action.clone(),
         }
+    }
+
+    fn predictor(&mut self, action: &Action) -> Predictor {
+        let (id, name) = (&action.id, &action.propensity);
+        let place = |names: &[String]| names.iter().position(|known| known == name);
+        let label = || place(self.labels).map(Predictor::Label);
+        if let Some(found) = place(self.responses).map(Predictor::Response).or_else(label) {
+            return found;
+        }
+        let known: Vec<&str> = self.labels.iter().chain(self.responses).map(String::as_str).collect();
+        let message = format!(
+            "action {id:?}: propensity {name:?} is no label or response; nextbest.toml has {}",
+            known.join(", ")
+        );
+        self.faults.near(id, name, message);
+        Predictor::Label(0)
     }
 
     fn plain(&mut self, action: &Action) {
@@ -325,12 +348,17 @@ impl Checker<'_> {
                     format!("treatment {:?}: cost_minor {} is below 0", treatment.id, treatment.cost_minor);
                 self.faults.near(&treatment.id, "cost_minor", message);
             }
+            let channel = self.channels.get(&treatment.channel).cloned().unwrap_or_default();
             treatments.push(CheckedTreatment {
                 id: Name::from(treatment.id.as_str()),
                 channel: Name::from(treatment.channel.as_str()),
-                consent: self.channels.get(&treatment.channel).copied().unwrap_or_default(),
+                consent: channel.consent,
+                direction: channel.direction,
                 cost_minor: treatment.cost_minor,
+                at: self.n_treatments,
+                key: OfferKey { action: stable_hash(&action.id), channel: stable_hash(&treatment.channel) },
             });
+            self.n_treatments += 1;
         }
         treatments
     }

@@ -9,6 +9,7 @@ use super::control::ControlRules;
 use super::exploration::Exploration;
 use super::selector::Selector;
 use crate::action::Action;
+use crate::decision::Direction;
 
 /// policy.toml.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -144,7 +145,7 @@ pub enum ConsentRule {
 }
 
 /// One `[[channel]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
     /// email, web, phone, ...
@@ -152,6 +153,9 @@ pub struct Channel {
     /// What it needs.
     #[serde(default)]
     pub consent: ConsentRule,
+    /// Only in conversations of this direction: a banner is shown to who comes, a letter is sent.
+    #[serde(default)]
+    pub direction: Option<Direction>,
 }
 
 /// One `[[context_weight]]`: multiplies the context weight of what the selector takes, where the rule holds.

@@ -6,7 +6,9 @@ use super::contact::{Budget, Held, PastContact, Seen};
 use super::expression::{Facts, Truth};
 use super::file::ConsentRule;
 use super::selector::Subject;
-use super::{CheckedAction, CheckedRule, CheckedTreatment, CheckedValue, Policy, Question, Situation};
+use super::{
+    CheckedAction, CheckedRule, CheckedTreatment, CheckedValue, Policy, Predictor, Question, Situation,
+};
 use crate::decision::{Candidate, Factors, FunnelStage, Maturity, Name, Rejection, RejectionCode};
 use crate::posterior;
 use crate::units::{Probability, Timestamp};
@@ -177,10 +179,42 @@ impl<'a> Round<'a> {
         for (stage, rules) in steps {
             rules.iter().try_for_each(|rule| self.rule(stage, rule))?;
         }
-        let (treatment, exempt_from) = self.treatment(action)?;
-        let (propensity, maturity) = self.propensity(action)?;
+        match action.model {
+            Predictor::Label(_) => {
+                let (treatment, exempt_from) = self.treatment(action)?;
+                self.form(action, treatment, exempt_from)
+            }
+            Predictor::Response(_) => self.best_treatment(action),
+        }
+    }
+
+    /// The candidate that `action` makes in this form.
+    fn form(
+        &self,
+        action: &CheckedAction,
+        treatment: &CheckedTreatment,
+        exempt_from: Vec<Name>,
+    ) -> Result<Candidate, Fall> {
+        let (propensity, maturity) = self.propensity(action, treatment)?;
         let factors = self.factors(action, treatment, propensity.get(), Some(propensity))?;
         Ok(self.candidate(action, treatment, exempt_from, factors, maturity))
+    }
+
+    /// Of the treatments that are allowed, the one whose response is worth most after its cost, the first of equals; a
+    /// response model tells them apart, a model of the customer does not. Else where the furthest one fell.
+    fn best_treatment(&self, action: &CheckedAction) -> Result<Candidate, Fall> {
+        let mut best: Result<Candidate, Fall> = Err(Self::no_treatment());
+        for treatment in self.fitting(action) {
+            let found = self.consent(treatment).and_then(|()| self.limits(action, treatment));
+            let found = found.and_then(|exempt_from| self.form(action, treatment, exempt_from));
+            best = match (best, found) {
+                (Ok(best), Ok(found)) if found.worth() > best.worth() => Ok(found),
+                (Err(furthest), Err(fall)) if fall.stage > furthest.stage => Err(fall),
+                (Err(_), Ok(found)) => Ok(found),
+                (best, _) => best,
+            };
+        }
+        best
     }
 
     fn available(&self, action: &CheckedAction) -> Result<(), Fall> {
@@ -230,11 +264,8 @@ impl<'a> Round<'a> {
     /// The first treatment that fits the channel, is consented to and within the limits; else where the last one fell,
     /// counting the furthest step. Beside it the limits that a mandatory action was exempt from.
     fn treatment<'b>(&self, action: &'b CheckedAction) -> Result<(&'b CheckedTreatment, Vec<Name>), Fall> {
-        let channel = self.question.context.channel.as_deref();
-        let fits =
-            |treatment: &&CheckedTreatment| channel.is_none_or(|channel| *treatment.channel == *channel);
-        let mut furthest = Fall::at(FunnelStage::Treatment, "channel", RejectionCode::NoTreatmentForChannel);
-        for treatment in action.treatments.iter().filter(fits) {
+        let mut furthest = Self::no_treatment();
+        for treatment in self.fitting(action) {
             let found = self.consent(treatment).and_then(|()| self.limits(action, treatment));
             match found {
                 Ok(exempt_from) => return Ok((treatment, exempt_from)),
@@ -243,6 +274,21 @@ impl<'a> Round<'a> {
             }
         }
         Err(furthest)
+    }
+
+    /// The treatments for the channel and the direction that were asked for.
+    fn fitting<'b>(&self, action: &'b CheckedAction) -> impl Iterator<Item = &'b CheckedTreatment> {
+        let context = &self.question.context;
+        let fits = |treatment: &&CheckedTreatment| {
+            let fits_channel =
+                context.channel.as_deref().is_none_or(|channel| *treatment.channel == *channel);
+            fits_channel && context.direction.zip(treatment.direction).is_none_or(|(asked, of)| asked == of)
+        };
+        action.treatments.iter().filter(fits)
+    }
+
+    fn no_treatment() -> Fall {
+        Fall::at(FunnelStage::Treatment, "channel", RejectionCode::NoTreatmentForChannel)
     }
 
     fn consent(&self, treatment: &CheckedTreatment) -> Result<(), Fall> {
@@ -295,13 +341,15 @@ impl<'a> Round<'a> {
         cap.or_else(|| budget().map(|(_, budget)| budget.id.as_str()))
     }
 
-    fn propensity(&self, action: &CheckedAction) -> Result<(Probability, Maturity), Fall> {
+    fn propensity(
+        &self,
+        action: &CheckedAction,
+        treatment: &CheckedTreatment,
+    ) -> Result<(Probability, Maturity), Fall> {
         let fall = |code| Fall::at(FunnelStage::Propensity, action.model_name.to_string(), code);
-        // The model control is decided by what the average customer does.
-        let scores =
-            if self.situation.control.model { &self.situation.base_rates } else { &self.situation.scores };
-        let score = scores.get(action.model).copied().flatten();
-        let evidence = self.situation.evidence.get(&action.id).copied().unwrap_or_default();
+        let score = self.situation.score(action, treatment);
+        let mut evidence = self.situation.evidence.get(&action.id).copied().unwrap_or_default();
+        evidence.n_outcomes += self.situation.n_learned.get(action.at).copied().unwrap_or(0);
         let known = posterior::propensity(score, action.spec.prior, evidence);
         let (propensity, maturity) = known.ok_or_else(|| fall(RejectionCode::NoModel))?;
         if propensity.get() < self.policy.arbitration.min_propensity && !action.spec.mandatory {

@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::contact::PastContact;
 use super::control::Assignment;
+use super::response::{self, OfferKey, ResponseSpec};
+use super::{CheckedAction, CheckedTreatment, Predictor};
 use crate::artifact::Artifact;
-use crate::customer::Customer;
 use crate::customer::contacts::Reply;
-use crate::decision::{Context, Name};
+use crate::customer::{Customer, stable_hash};
+use crate::decision::{Candidate, Context, Name};
 use crate::lifecycle::Standing;
 use crate::posterior::Evidence;
 use crate::project::Project;
+use crate::propensity::PropensityModel;
 use crate::units::{Probability, Seed, Timestamp};
 use crate::value::recent_value_minor;
 
@@ -51,6 +54,16 @@ pub struct Situation {
     pub scores: Vec<Option<Probability>>,
     /// The same for the average customer: what the model control is decided by.
     pub base_rates: Vec<Option<Probability>>,
+    /// What the response models say of each treatment of each action, in the order of the file; none where the action is
+    /// about a label or there is no model. Empty where no action is about a response.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Option<Probability>>,
+    /// Contacts that the response models learned from, by action in the order of the file: their maturity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub n_learned: Vec<u64>,
+    /// The share of outcomes among all contacts, in the order of [`Policy::responses`](super::Policy::responses).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response_rates: Vec<Option<Probability>>,
     /// What they spent in the activity window, in minor units.
     pub recent_value_minor: i64,
     /// Contacts and reservations, the latest first.
@@ -89,6 +102,9 @@ impl Situation {
             features: project.schema.features(customer, now).values().to_vec(),
             scores: vec![None; n_models],
             base_rates: vec![None; n_models],
+            offers: Vec::new(),
+            n_learned: Vec::new(),
+            response_rates: Vec::new(),
             recent_value_minor: recent_value_minor(
                 customer,
                 &project.schema,
@@ -122,7 +138,73 @@ impl Situation {
                 self.base_rates[at] = model.base_rate();
             }
         }
+        if !project.policy.responses().is_empty() {
+            self.score_offers(project, artifact);
+        }
         self
+    }
+
+    fn score_offers(&mut self, project: &Project, artifact: &Artifact) {
+        let policy = &project.policy;
+        let of_offers = |name: &String| {
+            let model = artifact.propensity(name)?;
+            Some((model, model.metadata().response.as_ref()?))
+        };
+        let models: Vec<_> = policy.responses().iter().map(of_offers).collect();
+        self.response_rates = models.iter().map(|found| found.as_ref()?.0.base_rate()).collect();
+        let mut row = Vec::with_capacity(self.features.len() + response::OFFER_COLUMNS.len());
+        let scored = policy.offers().map(|(action, treatment, asked)| {
+            let (model, ResponseSpec { codes, .. }) = models.get(asked?)?.as_ref()?;
+            // Of an action that was not there when it learned, a model knows nothing; the action's prior speaks.
+            if !codes.knows(&action.id) {
+                return None;
+            }
+            row.clear();
+            row.extend_from_slice(&self.features);
+            let codes = codes.of(&action.id, &treatment.channel);
+            response::append(codes, treatment.key, &self.contacts, self.now, &mut row);
+            Some(model.score(&row))
+        });
+        self.offers = scored.collect();
+        let learned = policy.actions.iter().map(|action| {
+            let Predictor::Response(at) = action.model else { return 0 };
+            let spec = models.get(at).and_then(Option::as_ref).map(|(_, spec)| spec);
+            spec.and_then(|spec| spec.n_contacts.get(&action.spec.id)).copied().unwrap_or(0)
+        });
+        self.n_learned = learned.collect();
+    }
+
+    /// The row that the model of `candidate` reads: the features, and behind them the offer's columns where it is a
+    /// response model.
+    #[must_use]
+    pub fn row_of(&self, candidate: &Candidate, model: &PropensityModel) -> Vec<f64> {
+        let mut row = self.features.clone();
+        if let Some(ResponseSpec { codes, .. }) = &model.metadata().response {
+            let key = OfferKey {
+                action: stable_hash(&candidate.action_id),
+                channel: stable_hash(&candidate.channel),
+            };
+            let codes = codes.of(&candidate.action_id, &candidate.channel);
+            response::append(codes, key, &self.contacts, self.now, &mut row);
+        }
+        row
+    }
+
+    /// Whether a model spoke of `action`, through any of its treatments.
+    pub(super) fn is_modelled(&self, action: &CheckedAction) -> bool {
+        let told = |treatment: &CheckedTreatment| self.score(action, treatment).is_some();
+        action.treatments.iter().any(told)
+    }
+
+    /// What the models say of `action` through `treatment`; for the model control, what they say of the average.
+    pub(super) fn score(&self, action: &CheckedAction, treatment: &CheckedTreatment) -> Option<Probability> {
+        let found = match (action.model, self.control.model) {
+            (Predictor::Label(at), false) => self.scores.get(at),
+            (Predictor::Label(at), true) => self.base_rates.get(at),
+            (Predictor::Response(_), false) => self.offers.get(treatment.at),
+            (Predictor::Response(at), true) => self.response_rates.get(at),
+        };
+        found.copied().flatten()
     }
 
     /// Whether a consent for `channel` is there (true), withdrawn (false) or was never spoken of.

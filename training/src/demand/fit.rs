@@ -121,6 +121,7 @@ pub fn fit(
         kind: ModelKind::Demand,
         learner: "poisson_log_linear_shrunk".to_owned(),
         label: None,
+        response: None,
         counts: BTreeMap::from([
             ("n_observations".to_owned(), report.n_observations as u64),
             ("n_randomised".to_owned(), report.n_randomised as u64),

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use nextbest_models::artifact::ModelMetadata;
+use nextbest_models::event::EventType;
+use nextbest_models::policy::response::ResponseSpec;
 use nextbest_models::project::{LabelKind, LabelRule};
 use nextbest_models::table::TableSchema;
 use nextbest_models::units::{Seed, Timestamp};
@@ -80,11 +83,11 @@ pub(super) fn of(subject: &Subject<'_>) -> ModelCard {
     ModelCard {
         name: model.name.clone(),
         project: whole.name.clone(),
-        outcome: outcome(model.label.as_ref(), whole.table.as_ref()),
+        outcome: outcome(model, whole.table.as_ref()),
         candidates: subject.report.candidates.iter().map(|candidate| candidate.learner).collect(),
         learner: model.learner.clone(),
         calibration: subject.model.calibration().name(),
-        n_features: whole.feature_names.len(),
+        n_features: model.width(whole.feature_names.len()),
         validation: subject.report.validation,
         split: subject.report.split.clone(),
         counts: model.counts.clone(),
@@ -100,17 +103,23 @@ pub(super) fn of(subject: &Subject<'_>) -> ModelCard {
     }
 }
 
-fn outcome(label: Option<&LabelRule>, table: Option<&TableSchema>) -> String {
-    match (label, table) {
-        (Some(label), _) => in_words(label),
-        (None, Some(table)) => format!("{} is {}", table.label.column, table.label.value),
-        (None, None) => "given with the rows".to_owned(),
+fn outcome(model: &ModelMetadata, table: Option<&TableSchema>) -> String {
+    match (&model.label, &model.response, table) {
+        (Some(label), _, _) => in_words(label),
+        (None, Some(ResponseSpec { rule, .. }), _) => {
+            format!("{} within {} days of a contact", either(&rule.event), rule.horizon_days)
+        }
+        (None, None, Some(table)) => format!("{} is {}", table.label.column, table.label.value),
+        (None, None, None) => "given with the rows".to_owned(),
     }
+}
+
+fn either(events: &[EventType]) -> String {
+    events.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 /// `no order within 90 days`.
 pub(crate) fn in_words(label: &LabelRule) -> String {
-    let events: Vec<String> = label.event.iter().map(ToString::to_string).collect();
     let absence = if label.kind == LabelKind::Absence { "no " } else { "" };
-    format!("{absence}{} within {} days", events.join(" or "), label.horizon_days)
+    format!("{absence}{} within {} days", either(&label.event), label.horizon_days)
 }

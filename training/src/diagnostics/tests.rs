@@ -191,6 +191,7 @@ fn artifact() -> Artifact {
             kind: ModelKind::Propensity,
             learner: "linfa_logistic".into(),
             label: None,
+            response: None,
             counts: BTreeMap::from([("n_fit".to_owned(), 2000)]),
             metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
             notes: vec![],

@@ -52,6 +52,7 @@ pub(super) fn finish(
             kind: ModelKind::Propensity,
             learner: contender.name.to_owned(),
             label: request.label.cloned(),
+            response: request.response.cloned(),
             counts: counts.clone(),
             metrics: metric_map(&tested),
             notes: model_notes(contest, contender, model.as_ref()),

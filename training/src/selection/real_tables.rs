@@ -77,6 +77,7 @@ fn report(
     let request = PropensityRequest {
         name: "label",
         label: None,
+        response: None,
         dataset: &set,
         validation,
         split: None,

@@ -62,7 +62,15 @@ fn split() -> Split {
 
 fn request(dataset: &Dataset) -> PropensityRequest<'_> {
     let validation = Validation::InTime(Parts::by_cutoff(dataset, "churn", &split()).unwrap());
-    PropensityRequest { name: "churn", label: None, dataset, validation, split: Some(split()), seed: Seed(7) }
+    PropensityRequest {
+        name: "churn",
+        label: None,
+        response: None,
+        dataset,
+        validation,
+        split: Some(split()),
+        seed: Seed(7),
+    }
 }
 
 /// The request with rows in five folds, a customer's together.
@@ -130,6 +138,7 @@ fn the_artifact_scores_as_its_learner_on_ten_thousand_random_rows() {
                     kind: ModelKind::Propensity,
                     learner: learner.name().into(),
                     label: None,
+                    response: None,
                     counts: BTreeMap::new(),
                     metrics: BTreeMap::new(),
                     notes: vec![],
@@ -372,6 +381,7 @@ fn of_many_rows_two_folds_are_scored() {
     let request = PropensityRequest {
         name: "churn",
         label: None,
+        response: None,
         dataset: &set,
         validation,
         split: None,

@@ -96,6 +96,12 @@ impl Journal {
         &mut self.events[number]
     }
 
+    /// All events, in the order of writing.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// The event written last.
     pub fn last(&mut self) -> Option<&mut Event> {
         self.events.last_mut()

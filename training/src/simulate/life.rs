@@ -14,6 +14,7 @@ use super::mood::{FATIGUE_DECAY, GONE, State, after_order, drift, used_up, visit
 use super::random::{Purpose, Stream};
 use super::shopper::Shopper;
 use super::shopping::{self, Occasion, day_ms, shopping_hour};
+use super::takeover::Takeover;
 use super::traits::Traits;
 use super::truth::{Outlook, Response, outlook, responses};
 
@@ -93,14 +94,21 @@ pub struct Frame {
     pub currency: Currency,
 }
 
-/// Lives the life of customer `id`, number `number`.
+/// Lives the life of customer `id`, number `number`, under the legacy policy and, from its day on, under `takeover`.
 #[must_use]
-pub fn live(frame: &Frame, market: &Market, id: CustomerId, number: u64) -> Life {
+pub fn live(
+    frame: &Frame,
+    market: &Market,
+    id: CustomerId,
+    number: u64,
+    takeover: Option<Takeover<'_>>,
+) -> Life {
     let traits = Traits::draw(frame.seed, number, frame.days);
     let mut stream = Stream::new(frame.seed, Purpose::Life, number);
     let state = first_state(&mut stream, &traits);
     let mut living = Living {
         frame,
+        takeover,
         journal: Journal::new(id, frame.start, frame.currency),
         shopper: Shopper::new(market, traits),
         stream,
@@ -124,8 +132,9 @@ fn first_state(stream: &mut Stream, traits: &Traits) -> State {
     State { mood: stream.pick(&[0.2, 0.6, 0.08, 0.12]), stock: usize::from(stream.chance(0.4)), fatigue }
 }
 
-struct Living<'a> {
+struct Living<'a, 'p> {
     frame: &'a Frame,
+    takeover: Option<Takeover<'p>>,
     shopper: Shopper<'a>,
     stream: Stream,
     journal: Journal,
@@ -138,7 +147,7 @@ struct Living<'a> {
     gone: Option<usize>,
 }
 
-impl Living<'_> {
+impl Living<'_, '_> {
     fn run(&mut self) {
         let days = usize::try_from(self.frame.days).unwrap_or(0);
         let first = usize::try_from(self.shopper.traits.joined).unwrap_or(0);

@@ -91,6 +91,7 @@ pub fn fit(
     let request = PropensityRequest {
         name,
         label: None,
+        response: None,
         dataset: &dataset,
         validation: split.validation,
         split: None,

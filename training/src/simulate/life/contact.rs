@@ -13,10 +13,11 @@ use super::super::campaign::{
 use super::super::journal::{HOUR_MS, Journal, MINUTE_MS, Who, number, text};
 use super::super::mood::GONE;
 use super::super::shopping::{Occasion, day_ms};
+use super::super::takeover::Moment;
 use super::super::truth::{Silence, response_through, responses};
 use super::{DecisionRecord, Living};
 
-impl Living<'_> {
+impl Living<'_, '_> {
     pub(super) fn decide(&mut self, age: usize) {
         let (response, silence) = responses(&mut self.shopper, self.state, age);
         let traits = &self.shopper.traits;
@@ -27,29 +28,48 @@ impl Living<'_> {
         let arm = self.stream.pick(&weights);
         let channels = legacy_channels(traits.recorded_channel);
         let channel = self.stream.pick(&channels);
-        let (action, p_chosen, choice_probability) = match arm.checked_sub(1) {
-            None => (None, response.no_action, NO_ACTION),
-            Some(action) => {
-                let p = self.p_chosen(&silence, age, action, channel);
-                (Some(action), p, weights[arm] * channels[channel])
-            }
+        let legacy = arm.checked_sub(1).map(|action| (action, channel));
+        let legacy_probability = |chosen: Option<(usize, usize)>| {
+            chosen.map_or(NO_ACTION, |(action, channel)| weights[action + 1] * channels[channel])
+        };
+        let (chosen, choice_probability, action_probability) = match self.overruled(age, at, &silence) {
+            Some(chosen) => (chosen, 1.0, 1.0),
+            None => (legacy, legacy_probability(legacy), weights[arm]),
+        };
+        let p_chosen = match chosen {
+            None => response.no_action,
+            Some((action, channel)) => self.p_chosen(&silence, age, action, channel),
         };
         self.decisions.push(DecisionRecord {
             decision_id: decision_id.clone(),
             decided_at: self.journal.instant(at),
-            action,
-            channel: action.map(|_| channel),
+            action: chosen.map(|(action, _)| action),
+            channel: chosen.map(|(_, channel)| channel),
             choice_probability,
-            action_probability: weights[arm],
+            action_probability,
             state: self.state,
             ordered: None,
             response,
             p_chosen,
         });
-        if let Some(action) = action {
+        if let Some((action, channel)) = chosen {
             let contact = Contact { age, at, action, channel, decision_id, choice_probability };
             self.contact(&contact);
         }
+    }
+
+    /// What the policy that took over chooses; none while the legacy policy rules.
+    fn overruled(&mut self, age: usize, at: i64, silence: &Silence) -> Option<Option<(usize, usize)>> {
+        let takeover = self.takeover.as_mut().filter(|takeover| takeover.from <= age)?;
+        let mut moment = Moment {
+            at: self.journal.instant(at),
+            journal: &self.journal,
+            shopper: &mut self.shopper,
+            silence,
+            state: self.state,
+            age,
+        };
+        Some(takeover.policy.choose(&mut moment))
     }
 
     fn p_chosen(&mut self, silence: &Silence, age: usize, action: usize, channel: usize) -> f64 {

@@ -10,7 +10,7 @@ use super::super::shopping::{Occasion, day_ms, look, shopping_hour};
 use super::super::traits::{AGES, COUNTRIES};
 use super::Living;
 
-impl Living<'_> {
+impl Living<'_, '_> {
     pub(super) fn join(&mut self, age: usize) {
         let visitor = format!("A{:016x}", self.stream.bits());
         for _ in 0..self.stream.below(4) {
