@@ -303,6 +303,84 @@ fn outcomes_of_an_action_correct_its_model() {
     assert!((decision.actions[0].factors.propensity.get() - expected).abs() < 1e-12);
 }
 
+/// One action about a response, in two forms, of which the second costs 20.
+fn by_response(more: &str) -> Policy {
+    let text = action("big", 1000, more).replace("\"conversion\"", "\"accepted\"");
+    policy(&(text + "[[action.treatment]]\nid = \"big_push\"\nchannel = \"push\"\ncost_minor = 20\n"))
+}
+
+#[test]
+fn a_response_model_chooses_the_treatment_that_is_worth_most() {
+    let policy = by_response("");
+    let treatment = |email, push| {
+        let offers = vec![Some(p(email)), Some(p(push))];
+        let decision = decide(&policy, &Situation { offers, ..situation() }, &question());
+        (decision.actions[0].treatment_id.to_string(), decision.actions[0].factors.propensity)
+    };
+    // 20 for the push are 0.02 of the value.
+    assert_eq!(treatment(0.10, 0.13), ("big_push".to_owned(), p(0.13)));
+    assert_eq!(treatment(0.10, 0.11), ("big_email".to_owned(), p(0.10)));
+    assert_eq!(treatment(0.10, 0.12), ("big_email".to_owned(), p(0.10)));
+    // Where the best form is not consented to, the other one.
+    let consent = [("push".to_owned(), false)].into();
+    let asked = Question { consent, ..question() };
+    let told = Situation { offers: vec![Some(p(0.1)), Some(p(0.9))], ..situation() };
+    assert_eq!(&*decide(&policy, &told, &asked).actions[0].channel, "email");
+    let nowhere = Question {
+        context: Context { channel: Some("phone".to_owned()), ..Context::default() },
+        ..question()
+    };
+    let decision = decide(&policy, &told, &nowhere);
+    assert_fall(&decision, "big", FunnelStage::Treatment, "channel", RejectionCode::NoTreatmentForChannel);
+}
+
+#[test]
+fn what_a_response_model_learned_counts_as_evidence_of_an_action() {
+    let policy = by_response("prior = { propensity = 0.5, evidence = 100 }");
+    let propensity = |n_learned: u64, offers: Vec<Option<Probability>>| {
+        let told = Situation { n_learned: vec![n_learned], offers, ..situation() };
+        let first = decide(&policy, &told, &question()).actions[0].clone();
+        (first.factors.propensity.get(), first.maturity.n_outcomes)
+    };
+    let offers = || vec![Some(p(0.1)), Some(p(0.1))];
+    assert_eq!(propensity(0, offers()), (0.5, 0));
+    let (mixed, n_outcomes) = propensity(300, offers());
+    assert!((mixed - (0.5 + 0.75 * (0.1 - 0.5))).abs() < 1e-12 && n_outcomes == 300);
+    // No model spoke: the prior does, and the answer says so.
+    let blind = Situation { offers: Vec::new(), ..situation() };
+    let decision = decide(&policy, &blind, &question());
+    assert_eq!(decision.actions[0].factors.propensity, p(0.5));
+    assert_eq!(decision.degraded, ["prior_only:accepted"]);
+}
+
+#[test]
+fn the_model_control_is_decided_by_the_average_response() {
+    let control = Assignment { policy: false, model: true };
+    let told = Situation { offers: vec![Some(p(0.9)), Some(p(0.9))], control, ..situation() };
+    let decision = decide(&by_response(""), &told, &question());
+    assert_eq!(decision.actions[0].factors.propensity, p(0.05));
+    assert_eq!(&*decision.actions[0].treatment_id, "big_email");
+}
+
+#[test]
+fn rules_do_not_speak_of_responses() {
+    let faults =
+        read(&two().replacen("group = \"g\"", "eligibility = [\"scores.accepted > 0.1\"]", 1)).unwrap_err();
+    assert!(faults[0].message.contains("scores.accepted"), "{faults:?}");
+}
+
+#[test]
+fn a_channel_of_one_direction_takes_no_part_in_the_other() {
+    let channel = "[[channel]]\nid = \"email\"\ndirection = \"outbound\"\n";
+    let policy = policy(&(two() + channel));
+    let offered = |direction| {
+        let asked = Question { context: Context { direction, ..Context::default() }, ..question() };
+        decide(&policy, &situation(), &asked).actions.len()
+    };
+    assert_eq!((offered(Some(Direction::Outbound)), offered(None)), (1, 1));
+    assert_eq!(offered(Some(Direction::Inbound)), 0);
+}
+
 #[test]
 fn context_weights_levers_and_costs_take_part() {
     let text = two().replacen("id = \"small_email\"", "id = \"small_email\"\ncost_minor = 3", 1)

@@ -176,8 +176,15 @@ pub fn train(
     for ((plan, dataset), spec) in plans.responses.iter().zip(&gathered.responses).zip(&specs) {
         let (name, split) = (plan.name(), plan.split().clone());
         let validation = Validation::InTime(Parts::by_cutoff(dataset, name, &split)?);
-        let request =
-            PropensityRequest { name, label: None, response: Some(spec), dataset, validation, split: Some(split), seed };
+        let request = PropensityRequest {
+            name,
+            label: None,
+            response: Some(spec),
+            dataset,
+            validation,
+            split: Some(split),
+            seed,
+        };
         // A project that has contacted few so far decides by its priors.
         match selection::train(&request, &learner::all()) {
             Ok(trained) => {

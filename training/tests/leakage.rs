@@ -27,6 +27,9 @@ const SETTINGS: &str = r#"
     kind = "presence"
     event = ["order_placed"]
     horizon_days = 20
+    [responses.accepted]
+    event = ["accepted"]
+    horizon_days = 7
     [training]
     n_cutoffs = 6
     step_days = 20

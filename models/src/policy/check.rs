@@ -83,7 +83,8 @@ impl Policy {
             n_treatments: 0,
             faults: &mut faults,
         };
-        let actions: Vec<CheckedAction> = file.actions.iter().enumerate().map(|(at, action)| checker.action(at, action)).collect();
+        let actions: Vec<CheckedAction> =
+            file.actions.iter().enumerate().map(|(at, action)| checker.action(at, action)).collect();
         unique(&file.actions, &mut faults);
         limits::circles(&file.actions, &mut faults);
         let mut warnings = limits::check(&file, &mut faults);

@@ -26,13 +26,23 @@ pub enum Arm {
     Propensity,
     /// `decide`, as the example shop configures it.
     Policy,
+    /// The greatest gain of expected profit to one who knows the law of the simulation and the hidden state, but of the traits
+    /// only what is on record: what learning from this log could at most come to, but for what answers tell of the traits.
+    Informed,
     /// The greatest true gain of expected profit within the response window.
     Oracle,
 }
 
 impl Arm {
-    pub const ALL: [Self; 6] =
-        [Self::Nothing, Self::Legacy, Self::Random, Self::Propensity, Self::Policy, Self::Oracle];
+    pub const ALL: [Self; 7] = [
+        Self::Nothing,
+        Self::Legacy,
+        Self::Random,
+        Self::Propensity,
+        Self::Policy,
+        Self::Informed,
+        Self::Oracle,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,6 +51,7 @@ impl Arm {
             Self::Random => "random eligible",
             Self::Propensity => "propensity only",
             Self::Policy => "**nextbest**",
+            Self::Informed => "oracle without the hidden traits",
             Self::Oracle => "oracle",
         }
     }
@@ -154,11 +165,17 @@ impl CampaignPolicy for Ruler<'_> {
                 let first = decision.actions.first()?;
                 Some((action(&first.action_id)?, channel(&first.channel)?))
             }
-            Arm::Oracle => {
+            Arm::Informed | Arm::Oracle => {
+                let knows_traits = self.arm == Arm::Oracle;
                 let nothing = moment.order_probability(None);
                 let eligible = self.eligible(&situation);
                 let gains = eligible.into_iter().map(|arm| {
-                    let added = moment.order_probability(Some(arm)) - nothing;
+                    let ordered = if knows_traits {
+                        moment.order_probability(Some(arm))
+                    } else {
+                        moment.expected_order_probability(Some(arm))
+                    };
+                    let added = ordered - nothing;
                     (added * ORDER_MINOR - self.cost_minor(arm), arm)
                 });
                 let best = gains.max_by(|a, b| a.0.total_cmp(&b.0))?;

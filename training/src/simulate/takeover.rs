@@ -8,11 +8,12 @@ use nextbest_models::customer::CustomerId;
 use nextbest_models::event::Event;
 use nextbest_models::units::Timestamp;
 
-use super::campaign::{OPTED_OUT, Situation};
+use super::campaign::{OPTED_OUT, Situation, harm, response};
 use super::journal::Journal;
 use super::mood::{GONE, State};
 use super::shopper::Shopper;
-use super::truth::{Silence, response_through};
+use super::traits::{Traits, on_record};
+use super::truth::{Silence, order_probability, response_through};
 
 /// Chooses what is done for one customer, over the days of one life.
 pub trait CampaignPolicy {
@@ -51,6 +52,22 @@ impl Moment<'_, '_> {
     #[must_use]
     pub fn events(&self) -> &[Event] {
         self.journal.events()
+    }
+
+    /// The same for all whom the record cannot tell from this customer, in this hidden state: what one who knew the law and
+    /// the state, but of the traits only what is on record, would expect.
+    pub fn expected_order_probability(&mut self, arm: Option<(usize, usize)>) -> f64 {
+        let Some((action, channel)) = arm else { return self.order_probability(None) };
+        if self.state.mood == GONE {
+            return 0.0;
+        }
+        let (State { mood, stock, fatigue }, buy) = (self.state, self.shopper.buy(self.age, self.state.mood));
+        let at = Situation { mood, stock, fatigue: fatigue.min(OPTED_OUT - 1) };
+        let of = |(weight, traits): &(f64, Traits)| {
+            let (came, harm) = (response(traits, action, channel, at), harm(traits, action, at.fatigue));
+            weight * order_probability(self.silence, at, came, harm, buy)
+        };
+        on_record(&self.shopper.traits).iter().map(of).sum()
     }
 
     /// The true probability of an order within the response window, under this action and channel or under nothing.

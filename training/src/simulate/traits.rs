@@ -5,7 +5,7 @@
 
 use nextbest_models::units::Seed;
 
-use super::campaign::{CAMPAIGNS, DECISION_DAYS, N_ACTIONS, N_CHANNELS, legacy_actions};
+use super::campaign::{DECISION_DAYS, N_ACTIONS, N_CHANNELS, legacy_actions};
 use super::catalogue::{CATEGORIES, N_CATEGORIES};
 use super::random::{Purpose, Stream};
 
@@ -25,6 +25,14 @@ const COUNTRY_TROUBLE: [f64; 5] = [0.8, 1.2, 0.9, 1.0, 1.8];
 const CHANNEL_SHARES: [f64; N_CHANNELS] = [0.55, 0.30, 0.15];
 /// Share of sleeping dogs by age band.
 const DOG_SHARES: [f64; N_AGES] = [0.05, 0.06, 0.10, 0.18, 0.26];
+
+/// The young answer to remarketing and upsell, the old to follow-up and renewal.
+const TILT: [f64; N_ACTIONS] = [-0.3, 0.3, 0.0, 0.0, 0.3, 0.0, 0.2, -0.3, 0.0, 0.0];
+/// Harm of a contact to sleeping dogs, in the median, and to others.
+const DOG_HARM: f64 = 0.16;
+const HARM: f64 = 0.003;
+/// The range of wear.
+const WEAR: (f64, f64) = (0.5, 0.85);
 
 /// How a customer takes to being contacted at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,14 +152,43 @@ impl Traits {
             temperament,
             persuasion: persuasion(stream, temperament, youth),
             harm: match temperament {
-                Temperament::SleepingDog => 0.16 * stream.log_normal(0.0, 0.3),
-                _ => 0.003,
+                Temperament::SleepingDog => DOG_HARM * stream.log_normal(0.0, 0.3),
+                _ => HARM,
             },
-            read: std::array::from_fn(|channel| if channel == true_channel { 0.6 } else { 0.25 }),
-            wear: stream.between(0.5, 0.85),
+            read: read(true_channel),
+            wear: stream.between(WEAR.0, WEAR.1),
             legacy: legacy_actions(age_band),
         }
     }
+}
+
+/// Who a customer may be as a contact sees it, by what is on record of them (age band, channel): each temperament and truly
+/// preferred channel with its probability, and persuasion, harm and wear at their medians.
+#[must_use]
+pub fn on_record(traits: &Traits) -> Vec<(f64, Traits)> {
+    let dog = DOG_SHARES[traits.age_band];
+    let temperaments = [
+        (1.0 - 0.25 - dog, Temperament::Persuadable),
+        (0.25, Temperament::Deaf),
+        (dog, Temperament::SleepingDog),
+    ];
+    let youth = 1.0 - 2.0 * traits.age_band as f64 / (N_AGES - 1) as f64;
+    let mut found = Vec::new();
+    for (channel, share) in CHANNEL_SHARES.iter().enumerate() {
+        // Bayes: the recorded channel is the true one with 0.7, else drawn by the shares.
+        let recorded = CHANNEL_SHARES[traits.recorded_channel];
+        let told = if channel == traits.recorded_channel { 0.7 + 0.3 * recorded } else { 0.3 * recorded };
+        for (of_temperament, temperament) in temperaments {
+            let persuasion = TILT.map(|tilt| persuasion_level(temperament) * (tilt * youth).exp());
+            let harm = if temperament == Temperament::SleepingDog { DOG_HARM } else { HARM };
+            let read = read(channel);
+            let wear = 0.5 * (WEAR.0 + WEAR.1);
+            let traits =
+                Traits { true_channel: channel, temperament, persuasion, harm, read, wear, ..traits.clone() };
+            found.push((share * told / recorded * of_temperament, traits));
+        }
+    }
+    found
 }
 
 /// Before the log: uniform over the two years before. In it: density rising by 30 % from first to last day.
@@ -175,12 +212,17 @@ fn temperament(stream: &mut Stream, age_band: usize) -> Temperament {
 }
 
 fn persuasion(stream: &mut Stream, temperament: Temperament, youth: f64) -> [f64; N_ACTIONS] {
-    let level = match temperament {
+    let level = persuasion_level(temperament);
+    TILT.map(|tilt| level * stream.log_normal(tilt * youth, 0.45))
+}
+
+const fn persuasion_level(temperament: Temperament) -> f64 {
+    match temperament {
         Temperament::Persuadable => 1.2,
         Temperament::Deaf | Temperament::SleepingDog => 0.05,
-    };
-    // The young answer to remarketing and upsell, the old to follow-up and renewal.
-    let tilt = [-0.3, 0.3, 0.0, 0.0, 0.3, 0.0, 0.2, -0.3, 0.0, 0.0];
-    debug_assert_eq!(tilt.len(), CAMPAIGNS.len());
-    tilt.map(|tilt| level * stream.log_normal(tilt * youth, 0.45))
+    }
+}
+
+fn read(true_channel: usize) -> [f64; N_CHANNELS] {
+    std::array::from_fn(|channel| if channel == true_channel { 0.6 } else { 0.25 })
 }

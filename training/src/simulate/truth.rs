@@ -224,7 +224,7 @@ pub fn response_through(
 }
 
 /// 1 - \[r (1 - b) N(m) + (1 - r) ((1 - h) N(m) + h N(m'))\] with r = `came`, b = `buy`, h = `harm`.
-fn order_probability(silence: &Silence, at: Situation, came: f64, harm: f64, buy: f64) -> f64 {
+pub(super) fn order_probability(silence: &Silence, at: Situation, came: f64, harm: f64, buy: f64) -> f64 {
     let (here, there) = (silence[at.mood][at.stock], silence[harmed(at.mood)][at.stock]);
     1.0 - (came * (1.0 - buy) * here + (1.0 - came) * ((1.0 - harm) * here + harm * there))
 }
