@@ -1,9 +1,9 @@
 """The peers, each in every configuration its documentation and common practice suggest for such tables.
 
 A learner is `fit(features, outcome, held_out) -> predict(features)`; `held_out` marks the tenth of the rows on which early
-stopping looks, rows of a customer together. Categories go in as the library's own. Boosting comes in three configurations:
-small (300 slow trees), large (500 bigger ones), and stopped (as many as the held-out rows allow, up to 3,000, then grown
-again on all rows unless there are many, as nextbest does). No peer may search over them: all compete, and of each the one
+stopping looks, rows of a customer together. Categories go in as the library's own. Boosting comes in two configurations:
+small (300 slow trees), or of many rows large (500 bigger ones), and stopped (as many as the held-out rows allow, up to 3,000,
+then grown again on all rows unless there are many, as nextbest does). No peer may search over them: all compete, and of each the one
 that turns out best on the very folds it is judged on is compared. That favours the peers.
 """
 
@@ -159,11 +159,11 @@ PEERS = {
                                  watch_hist_gradient_boosting, lambda model: int(np.argmax(model.validation_score_[1:])) + 1),
     "scikit-learn logistic": {"C = 1": scoring(logistic)},
 }
-# Of many rows only what the others' results leave open: 300 small trees of CatBoost or scikit-learn are far behind there.
-LEFT_OUT_OF_MANY = {("CatBoost", "small"), ("scikit-learn HGB", "small"), ("XGBoost", "small")}
+# Of few rows 500 big trees learn the noise too, of many rows 300 small ones too little.
+LEFT_OUT, LEFT_OUT_OF_MANY = "large", "small"
 
 
 def configurations(peer, features):
     """The configurations of `peer` that are fitted on such a table, by name."""
-    found = PEERS[peer].items()
-    return {name: fit for name, fit in found if not (many(features) and (peer, name) in LEFT_OUT_OF_MANY)}
+    left_out = LEFT_OUT_OF_MANY if many(features) else LEFT_OUT
+    return {name: fit for name, fit in PEERS[peer].items() if name != left_out}
