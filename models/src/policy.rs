@@ -10,6 +10,7 @@ pub mod selector;
 pub mod control;
 pub mod contact;
 pub mod exploration;
+pub mod hopper;
 pub mod file;
 pub mod situation;
 mod facts;
@@ -27,6 +28,7 @@ use exploration::Exploration;
 use expression::{Formula, Rule};
 use facts::Names;
 use file::{Arbitration, ConsentRule, ContactRules};
+use hopper::HopperRules;
 use selector::{Selector, Subject};
 
 pub use arbitration::Factor;
@@ -44,6 +46,9 @@ pub struct Policy {
     exploration: Exploration,
     control: ControlRules,
     contact: ContactRules,
+    hopper: HopperRules,
+    /// What each campaign of the hopper has a night.
+    capacities: Vec<Budget>,
     fallback: Option<usize>,
     channels: BTreeMap<String, ConsentRule>,
     caps: Vec<Cap>,
