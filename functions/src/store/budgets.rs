@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use nextbest_models::policy::contact::Budget;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,14 @@ pub struct Limit {
     pub max_contacts: Option<u64>,
     /// Most cost; none for any.
     pub max_cost_minor: Option<i64>,
+}
+
+impl Limit {
+    /// Of a budget of policy.toml, or a campaign's capacity.
+    #[must_use]
+    pub const fn of(budget: &Budget) -> Self {
+        Self { max_contacts: budget.max_contacts, max_cost_minor: budget.max_cost_minor }
+    }
 }
 
 /// Where a budget stands.
@@ -140,6 +149,29 @@ pub(super) fn settle(
     }
     update
         .update_expression("ADD #held :less_one, #held_cost :less_cost")
+        .expression_attribute_names("#held", format!("{HELD}{slot}"))
+        .expression_attribute_names("#held_cost", format!("{HELD_COST}{slot}"))
+        .expression_attribute_values(":less_one", number(-1))
+        .expression_attribute_values(":less_cost", number(-draw.cost_minor))
+        .build()
+}
+
+/// The write by which what is held for `draw` until `expires_at` is given back before its time: the contact will not be
+/// made. Only of a reservation that is still live; what is over is given back as a whole.
+pub(super) fn release(
+    table: &str,
+    draw: &Draw,
+    expires_at: Timestamp,
+) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+    let slot = slot(expires_at);
+    Update::builder()
+        .table_name(table)
+        .set_key(Some(place(draw)))
+        .update_expression(
+            "ADD #contacts :less_one, #cost :less_cost, #held :less_one, #held_cost :less_cost",
+        )
+        .expression_attribute_names("#contacts", CONTACTS)
+        .expression_attribute_names("#cost", COST_MINOR)
         .expression_attribute_names("#held", format!("{HELD}{slot}"))
         .expression_attribute_names("#held_cost", format!("{HELD_COST}{slot}"))
         .expression_attribute_values(":less_one", number(-1))

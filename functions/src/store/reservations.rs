@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use nextbest_models::customer::{Customer, stable_hash};
 use nextbest_models::feature::Schema;
 use nextbest_models::policy::contact::PastContact;
+use nextbest_models::policy::hopper::is_capacity;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,12 @@ impl Reservation {
         })
     }
 
+    /// Whether it stands on an overnight list.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.draws.iter().any(|draw| is_capacity(&draw.budget_id))
+    }
+
     /// Whether it still counts at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
@@ -76,6 +83,21 @@ pub struct Hold<'a> {
     pub takings: &'a [Taking],
     /// Until when the new ones are held.
     pub expires_at: Timestamp,
+}
+
+/// Reservations that a write of the customer ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ended {
+    /// The contacts were made.
+    pub(super) made: Vec<Reservation>,
+    /// They will not be; their time is not over.
+    pub(super) given_up: Vec<Reservation>,
+}
+
+impl Ended {
+    pub(super) fn draws_on_nothing(&self) -> bool {
+        self.made.iter().chain(&self.given_up).all(|reservation| reservation.draws.is_empty())
+    }
 }
 
 /// What came of committing a decision.
@@ -194,12 +216,13 @@ impl Store {
     }
 
     /// Writes a customer's new state if the stored one still has version `before`, and with it makes final what is held
-    /// for contacts that were made; false when another wrote first.
+    /// for contacts that were made and gives back what is held for contacts that were given up; false when another wrote
+    /// first.
     pub(super) async fn write_settling(
         &self,
         item: Attributes,
         before: i64,
-        made: &[Reservation],
+        ended: &Ended,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let refused = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Refused {
@@ -214,12 +237,15 @@ impl Store {
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
         let mut writes = vec![TransactWriteItem::builder().put(put.build().map_err(refused)?).build()];
-        for reservation in made {
-            for draw in &reservation.draws {
-                let update =
-                    budgets::settle(&self.table, draw, reservation.expires_at, now).map_err(refused)?;
-                writes.push(TransactWriteItem::builder().update(update).build());
-            }
+        let settled = ended.made.iter().flat_map(|one| {
+            one.draws.iter().map(|draw| budgets::settle(&self.table, draw, one.expires_at, now))
+        });
+        let released = ended
+            .given_up
+            .iter()
+            .flat_map(|one| one.draws.iter().map(|draw| budgets::release(&self.table, draw, one.expires_at)));
+        for update in settled.chain(released) {
+            writes.push(TransactWriteItem::builder().update(update.map_err(refused)?).build());
         }
         let request = self.client.transact_write_items().set_transact_items(Some(writes));
         match request.send().await {
