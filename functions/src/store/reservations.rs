@@ -3,6 +3,8 @@
 //! They stand in the customer's own item, so that a decision still reads one item. Logging a decision, holding its
 //! contacts and drawing on budgets is one transaction: all of it happens or none, whoever races and whatever is cut off.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
@@ -14,7 +16,7 @@ use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::budgets::{self, Draw, Taking};
+use super::budgets::{self, Draw, Shift, Taking};
 use super::customers::{Held, Subject, state_attributes};
 use super::decisions::LogEntry;
 use super::error::StoreError;
@@ -53,6 +55,10 @@ impl Reservation {
         customer.contacts().since(Timestamp::MIN, Timestamp::MAX).any(|contact| {
             contact.decision == Some(decision) && contact.action.is_none_or(|other| other == action)
         })
+    }
+
+    fn drawn(&self) -> impl Iterator<Item = (&Draw, Timestamp)> {
+        self.draws.iter().map(|draw| (draw, self.expires_at))
     }
 
     /// Whether it stands on an overnight list.
@@ -95,6 +101,19 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// What changes of each budget and period.
+    fn shifts(&self, now: Timestamp) -> BTreeMap<(&str, Timestamp), (&Draw, Shift)> {
+        let mut shifts: BTreeMap<_, (&Draw, Shift)> = BTreeMap::new();
+        for (ended, made) in [(&self.made, true), (&self.given_up, false)] {
+            for (draw, expires_at) in ended.iter().flat_map(Reservation::drawn) {
+                let key = (draw.budget_id.as_str(), draw.period);
+                let (_, shift) = shifts.entry(key).or_insert_with(|| (draw, Shift::default()));
+                if made { shift.make(draw, expires_at, now) } else { shift.give_up(draw, expires_at) }
+            }
+        }
+        shifts
+    }
+
     pub(super) fn draws_on_nothing(&self) -> bool {
         self.made.iter().chain(&self.given_up).all(|reservation| reservation.draws.is_empty())
     }
@@ -237,15 +256,9 @@ impl Store {
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
         let mut writes = vec![TransactWriteItem::builder().put(put.build().map_err(refused)?).build()];
-        let settled = ended.made.iter().flat_map(|one| {
-            one.draws.iter().map(|draw| budgets::settle(&self.table, draw, one.expires_at, now))
-        });
-        let released = ended
-            .given_up
-            .iter()
-            .flat_map(|one| one.draws.iter().map(|draw| budgets::release(&self.table, draw, one.expires_at)));
-        for update in settled.chain(released) {
-            writes.push(TransactWriteItem::builder().update(update.map_err(refused)?).build());
+        for (draw, shift) in ended.shifts(now).into_values() {
+            let update = shift.write(&self.table, draw).map_err(refused)?;
+            writes.push(TransactWriteItem::builder().update(update).build());
         }
         let request = self.client.transact_write_items().set_transact_items(Some(writes));
         match request.send().await {
