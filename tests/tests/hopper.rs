@@ -60,6 +60,8 @@ impl World {
         fixture::install(folder.path());
         let file = folder.path().join("policy.toml");
         let text = std::fs::read_to_string(&file).unwrap();
+        // A call costs 40; it is worth about 60.
+        let text = text.replace("channel = \"phone\"", "channel = \"phone\"\ncost_minor = 40");
         std::fs::write(&file, format!("{policy}\n{text}")).unwrap();
         let proxy = fault::proxy(&backend.endpoint, plan).await;
         let (config, keys) = fixture::config(folder.path(), &Store::local(&proxy, "nextbest"));
@@ -339,6 +341,38 @@ async fn a_claim_asks_once_more_hands_out_once_and_frees_what_it_drops() {
 }
 
 #[tokio::test]
+async fn a_claim_under_an_idempotency_key_is_repeated_word_for_word() {
+    let world = World::new(&policy(1, 0, 100)).await;
+    world.customers(1).await;
+    let list = world.fill().await.snapshot_id;
+    let body = json!({ "decision_ids": [world.contacts(&list).await[0]["decision_id"]] });
+    let mut told = Vec::new();
+    for key_of_request in ["k-1", "k-1", "k-2"] {
+        let request = world.client.post(format!("{}/v1/hopper/{list}/claims", world.base)).json(&body);
+        let request = request.header("x-api-key", key(&world.keys, Role::Crm));
+        let response = request.header("idempotency-key", key_of_request).send().await.unwrap();
+        told.push(response.json::<Value>().await.unwrap()["results"][0]["status"].clone());
+    }
+    assert_eq!(told, [json!("send"), json!("send"), json!("dropped")]);
+}
+
+#[tokio::test]
+async fn money_runs_out_before_places_do() {
+    let calls = "[[hopper.campaign]]\naction = \"stay_with_us\"\nmax_contacts = 9\nmax_cost_minor = 130\n\
+                 [[budget]]\nid = \"day\"\nchannel = \"phone\"\nperiod = \"day\"\nmax_cost_minor = 90\n";
+    let world = World::new(calls).await;
+    world.customers(5).await;
+    let header = world.fill().await.header;
+    let campaign = &header.campaigns[0];
+    assert_eq!(
+        (campaign.n_places, campaign.n_candidates, campaign.n_listed, campaign.cost_minor),
+        (9, 5, 2, 80)
+    );
+    let drawn = world.clean().budget(&draw("hopper#stay_with_us")).await.unwrap();
+    assert_eq!((drawn.n_contacts, drawn.cost_minor), (2, 80));
+}
+
+#[tokio::test]
 async fn two_who_claim_the_same_do_not_both_get_it() {
     let world = Arc::new(World::new(&policy(3, 0, 100)).await);
     world.customers(3).await;
@@ -365,7 +399,7 @@ async fn what_is_not_claimed_in_time_is_given_back_whole() {
     let idle = world.fill().await;
     assert_eq!((idle.header.n_listed, idle.header.campaigns[0].n_places), (0, 0));
     let spoken: usize = idle.header.campaigns[0].fell.iter().map(|fell| fell.n_customers).sum();
-    assert_eq!(spoken, 10, "{:?}", idle.header);
+    assert_eq!((spoken, idle.header.campaigns[0].n_candidates), (6, 4), "{:?}", idle.header);
 
     let (base, later) = world.again(after_all()).await;
     let told = world.claim_at(&base, &first.snapshot_id, &contacts.iter().collect::<Vec<_>>()).await;
@@ -396,18 +430,16 @@ async fn a_run_that_is_killed_half_way_leaves_what_expires_and_nobody_is_booked_
         _ = hopper::run(&world.app, &|_| ()) => panic!("it was killed before its end"),
         () = killed.notified() => {}
     }
-    // What was on its way when the process ended arrives all the same.
-    while world.held(now()).await.len() < 10 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    // Of ten, up to three were on their way when the process ended: they arrive, or they do not.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     assert_eq!(world.clean().current_snapshot(Series::Hopper).await.unwrap(), None, "the pointer moves last");
     let dead_holds = world.held(now()).await;
-    assert_eq!(dead_holds.len(), 10, "{dead_holds:?}");
+    assert!((7..=10).contains(&dead_holds.len()), "{dead_holds:?}");
 
     let (_, app) = world.again(now()).await;
     let rerun = hopper::run(&app, &|_| ()).await.unwrap();
     // Together they fill the night once, each customer once.
-    assert_eq!(rerun.header.n_listed, 20 - dead_holds.len());
+    assert!((10..=13).contains(&rerun.header.n_listed), "{:?}", rerun.header);
     let held = world.held(now()).await;
     assert!(held.len() == 20 && held.values().all(|n| *n == 1), "{held:?}");
     assert_eq!((world.drawn(&capacity()).await, world.drawn("day").await), ((20, 20), (20, 20)));

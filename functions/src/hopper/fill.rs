@@ -188,7 +188,7 @@ impl<'a> Filling<'a> {
         let (app, now) = (self.limits.app, self.limits.now);
         let campaigns: Vec<CampaignReport> =
             (0..self.scanned.funnels.len()).map(|campaign| self.report(campaign, rooms)).collect();
-        let expected_worth = campaigns.iter().map(|campaign| campaign.expected_worth).sum();
+        let expected_worth = total(campaigns.iter().map(|campaign| campaign.expected_worth));
         let (upper_bound, guarantee) = self.bounds.unwrap_or((0.0, 1.0));
         Header {
             as_of: now,
@@ -216,12 +216,17 @@ impl<'a> Filling<'a> {
             n_places: rooms.of_campaign(campaign),
             n_candidates: self.scanned.n_candidates[campaign],
             n_listed: listed().count(),
-            expected_worth: listed().map(|row| row.expected_worth).sum(),
+            expected_worth: total(listed().map(|row| row.expected_worth)),
             cost_minor: listed().map(|row| row.cost_minor).sum(),
             fell: self.scanned.funnels[campaign].clone().told(),
             fell_late: self.fell_late[campaign].clone().told(),
         }
     }
+}
+
+/// A sum that is 0, and not -0, for none.
+fn total(worths: impl Iterator<Item = f64>) -> f64 {
+    worths.fold(0.0, |sum, worth| sum + worth)
 }
 
 fn held_until(app: &App, now: Timestamp) -> Timestamp {

@@ -101,7 +101,7 @@ impl Instance {
     }
 
     fn worth(&self, chosen: &[usize]) -> f64 {
-        chosen.iter().map(|&at| self.entries[at].worth).sum()
+        chosen.iter().fold(0.0, |sum, &at| sum + self.entries[at].worth)
     }
 
     /// One more than the largest place of a customer.
