@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::door::RequestId;
-use crate::paging::{self, Asked};
+use crate::paging::{self, Paging};
 use crate::problem::Problem;
 use crate::provenance::{Absent, Interval, ModelVersion, model_versions};
 use crate::request::Query;
@@ -125,17 +125,17 @@ async fn list(
 ) -> Result<axum::Json<List>, Problem> {
     let limit = check(&filter)?;
     let key = format!("{:?}|{:?}", filter.segment, filter.min_risk.map(f64::to_bits));
-    let asked = Asked {
+    let paging = Paging {
         series: Series::AtRisk,
         cursor: filter.cursor.as_deref(),
         snapshot_id: filter.snapshot_id.as_deref(),
         filter: &key,
         none_yet: "no at-risk snapshot has been built yet; the snapshot job builds it",
     };
-    let cursor = asked.start(&app).await?;
-    let header: Header = asked.header(&app, &cursor).await?;
+    let cursor = paging.start(&app).await?;
+    let header: Header = paging.header(&app, &cursor).await?;
     let bounds = (limit, header.population.n_active);
-    let (customers, next_cursor) = asked.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
+    let (customers, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
     let (reasons, level) = (&app.project.reasons, header.interval_level);
     Ok(axum::Json(List {
         request_id,

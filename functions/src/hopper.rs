@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::routing::{get, post};
-use nextbest_models::decision::{FunnelStage, RejectionCode};
+use nextbest_models::decision::{FunnelStage, Rejection, RejectionCode};
 use nextbest_models::lifecycle::Stage;
 use nextbest_models::policy::hopper::Campaign;
 use nextbest_models::units::Timestamp;
@@ -158,8 +158,8 @@ pub struct Fell {
 struct Funnel(BTreeMap<(FunnelStage, Cow<'static, str>, RejectionCode), usize>);
 
 impl Funnel {
-    fn add(&mut self, stage: FunnelStage, component: Cow<'static, str>, code: RejectionCode) {
-        *self.0.entry((stage, component, code)).or_default() += 1;
+    fn add(&mut self, fallen: Rejection) {
+        *self.0.entry((fallen.stage, fallen.component, fallen.code)).or_default() += 1;
     }
 
     fn told(self) -> Vec<Fell> {

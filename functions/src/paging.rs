@@ -27,7 +27,7 @@ pub(crate) struct Cursor {
 
 /// A list that is asked for.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Paging<'a> {
     /// Of which series.
     pub(crate) series: Series,
     /// `next_cursor` of the answer before.
@@ -53,7 +53,7 @@ pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
-impl Asked<'_> {
+impl Paging<'_> {
     /// Where to begin: at the cursor, at the named snapshot, or at the newest.
     pub(crate) async fn start(&self, app: &App) -> Result<Cursor, Problem> {
         if let Some(text) = self.cursor {

@@ -83,9 +83,9 @@ proptest! {
         // Sums of at most seven worths, in two orders.
         let rounding = 16.0 * f64::EPSILON * optimum.max(1.0);
         prop_assert!(choice.worth <= optimum + rounding);
-        prop_assert!(choice.worth >= choice.guarantee * optimum - rounding, "{choice:?} of {optimum}");
-        prop_assert!(choice.upper_bound >= optimum, "{choice:?} of {optimum}");
-        prop_assert!(choice.proven_share() * optimum <= choice.worth + rounding);
+        prop_assert!(choice.worth >= choice.bound.guarantee * optimum - rounding, "{choice:?} of {optimum}");
+        prop_assert!(choice.bound.upper >= optimum, "{choice:?} of {optimum}");
+        prop_assert!(choice.bound.proven_share(choice.worth) * optimum <= choice.worth + rounding);
         prop_assert_eq!(choose(&instance), choice);
     }
 
@@ -125,9 +125,9 @@ fn a_customer_goes_where_nobody_else_can() {
         entries: vec![entry(0, 0, 10.0), entry(0, 1, 9.0), entry(1, 0, 8.0)],
     };
     let choice = choose(&instance);
-    assert!(choice.upper_bound >= 17.0 && choice.worth >= choice.guarantee * 17.0, "{choice:?}");
+    assert!(choice.bound.upper >= 17.0 && choice.worth >= choice.bound.guarantee * 17.0, "{choice:?}");
     // One binding capacity and one contact a customer.
-    assert_eq!(choice.guarantee, 0.5);
+    assert_eq!(choice.bound.guarantee, 0.5);
 }
 
 #[test]
@@ -140,18 +140,21 @@ fn a_budget_of_money_goes_to_what_is_worth_most_for_it() {
     let choice = choose(&instance);
     assert_eq!((choice.worth, choice.chosen.len()), (800.0, 400));
     // Proven by the dual, not by the guarantee, which the two prices spoil.
-    assert!(choice.proven_share() > 0.999 && choice.guarantee < 0.01, "{choice:?}");
+    assert!(choice.bound.proven_share(choice.worth) > 0.999 && choice.bound.guarantee < 0.01, "{choice:?}");
 }
 
 #[test]
 fn nothing_is_chosen_from_nothing_for_nothing_or_without_room() {
     let nothing = choose(&Instance::default());
-    assert_eq!((nothing.chosen.len(), nothing.worth, nothing.proven_share()), (0, 0.0, 1.0));
+    assert_eq!(
+        (nothing.chosen.len(), nothing.worth, nothing.bound.proven_share(nothing.worth)),
+        (0, 0.0, 1.0)
+    );
     let entry = |worth| Entry { customer: 0, kind: 0, worth };
     for (room, worth) in [(0, 5.0), (3, 0.0), (3, -1.0), (3, f64::NAN), (3, f64::INFINITY)] {
         let instance = Instance { rooms: vec![room], kinds: vec![vec![(0, 1)]], entries: vec![entry(worth)] };
         let choice = choose(&instance);
-        assert_eq!((choice.chosen.len(), choice.upper_bound), (0, 0.0), "room {room}, worth {worth}");
+        assert_eq!((choice.chosen.len(), choice.bound.upper), (0, 0.0), "room {room}, worth {worth}");
     }
 }
 

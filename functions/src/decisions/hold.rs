@@ -4,6 +4,7 @@
 //! answer whatever happens, a list has others to ask.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use nextbest_models::decision::{FunnelStage, Name, Rejection, RejectionCode};
 use nextbest_models::policy::hopper::is_capacity;
@@ -27,15 +28,15 @@ pub(crate) enum Held {
 impl Asked<'_> {
     /// Decides, and holds what is offered. An error leaves nothing held that does not expire by itself.
     pub(crate) async fn hold(&self) -> Result<Held, StoreError> {
-        let mut exhausted = std::collections::BTreeMap::new();
+        let mut exhausted = BTreeMap::new();
         for _ in 0..MAX_ROUNDS {
             let stored = self.app.store.customer(self.subject, &self.app.project.schema).await?;
             let known = Known::fresh(stored, self.subject, self.app);
             if known.stored.reservations.iter().any(|held| held.decision_id == self.decision_id) {
                 return self.held_before().await;
             }
-            if let Some(fallen) = already_listed(&known.stored, self.now) {
-                return Ok(Held::Fell(Rejection { action_id: self.action_id(), ..fallen }));
+            if let Some(fallen) = already_listed(&known.stored, self.action_id(), self.now) {
+                return Ok(Held::Fell(fallen));
             }
             let mut situation = known.situation(self.app, self.decision_id, self.now);
             situation.exhausted.append(&mut exhausted);
@@ -91,11 +92,11 @@ impl Asked<'_> {
     }
 }
 
-/// The rejection of whoever is held for a list already, without the action.
-pub(crate) fn already_listed(stored: &StoredCustomer, now: Timestamp) -> Option<Rejection> {
+/// The rejection of whoever is held for a list already.
+pub(crate) fn already_listed(stored: &StoredCustomer, action_id: Name, now: Timestamp) -> Option<Rejection> {
     let listed = stored.reservations.iter().filter(|held| held.is_live(now)).find(|held| held.is_listed())?;
     Some(Rejection {
-        action_id: Name::from(""),
+        action_id,
         stage: FunnelStage::ContactPolicy,
         component: Cow::Borrowed("hopper"),
         code: RejectionCode::AlreadyListed,

@@ -7,7 +7,7 @@
 
 use axum::extract::{Extension, Path, State};
 use nextbest_models::customer::{Applied, CustomerId};
-use nextbest_models::decision::Name;
+use nextbest_models::decision::{Candidate, Name};
 use nextbest_models::event::Event;
 use nextbest_models::lifecycle::Transition;
 use nextbest_models::policy::{Question, decide};
@@ -224,10 +224,10 @@ fn fallen(
     held.draws.iter().for_each(|draw| {
         situation.exhausted.remove(&Name::from(draw.budget_id.as_str()));
     });
-    let mut question = Question { ..record.question.clone() };
+    let mut question: Question = record.question.clone();
     question.context.channel = Some(held.channel.clone());
     let decision = decide(&app.project.policy, &situation, &question);
-    let same = |one: &&nextbest_models::decision::Candidate| one.treatment_id == action.treatment_id;
+    let same = |one: &&Candidate| one.treatment_id == action.treatment_id;
     if decision.actions.first().filter(same).is_some() {
         return None;
     }

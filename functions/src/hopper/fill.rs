@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nextbest_models::customer::CustomerId;
-use nextbest_models::policy::hopper::{Entry, Instance, choose};
+use nextbest_models::policy::hopper::{Bound, Entry, Instance, choose};
 use nextbest_models::units::Timestamp;
 use tokio::task::JoinSet;
 
@@ -40,8 +40,8 @@ pub(super) struct Filling<'a> {
     /// What is held, with its campaign.
     held: Vec<(usize, Listed)>,
     fell_late: Vec<Funnel>,
-    /// Upper bound and guarantee of the first choice.
-    bounds: Option<(f64, f64)>,
+    /// Of the first choice: later ones have fewer to choose from.
+    bound: Option<Bound>,
     out_of_time: bool,
     /// Contacts that the store did not take, for reasons of theirs or its own.
     store_failed: bool,
@@ -73,7 +73,7 @@ impl<'a> Filling<'a> {
             open,
             held: Vec::new(),
             fell_late,
-            bounds: None,
+            bound: None,
             out_of_time: false,
             store_failed: false,
         }
@@ -88,7 +88,7 @@ impl<'a> Filling<'a> {
             let instance = Instance { rooms, kinds: self.limits.kinds(), entries };
             let choice = choose(&instance);
             self.open = instance.entries;
-            self.bounds.get_or_insert((choice.upper_bound, choice.guarantee));
+            self.bound.get_or_insert(choice.bound);
             if choice.chosen.is_empty() || self.out_of_time {
                 return Ok(());
             }
@@ -129,7 +129,7 @@ impl<'a> Filling<'a> {
                 }
                 Ok(Held::Fell(fallen)) => {
                     round.fell.insert(at);
-                    self.fell_late[campaign].add(fallen.stage, fallen.component, fallen.code);
+                    self.fell_late[campaign].add(fallen);
                 }
                 Ok(Held::Full) => {}
                 Err(error) => {
@@ -189,16 +189,16 @@ impl<'a> Filling<'a> {
         let campaigns: Vec<CampaignReport> =
             (0..self.scanned.funnels.len()).map(|campaign| self.report(campaign, rooms)).collect();
         let expected_worth = total(campaigns.iter().map(|campaign| campaign.expected_worth));
-        let (upper_bound, guarantee) = self.bounds.unwrap_or((0.0, 1.0));
+        let bound = self.bound.unwrap_or_default();
         Header {
             as_of: now,
             held_until: held_until(app, now),
             n_asked: self.scanned.n_asked,
             n_listed: self.held.len(),
             expected_worth,
-            upper_bound,
-            proven_share: if upper_bound > 0.0 { (expected_worth / upper_bound).min(1.0) } else { 1.0 },
-            guarantee,
+            upper_bound: bound.upper,
+            proven_share: bound.proven_share(expected_worth),
+            guarantee: bound.guarantee,
             campaigns,
             degraded: [(self.out_of_time, "out_of_time"), (self.store_failed, "store_failed")]
                 .into_iter()

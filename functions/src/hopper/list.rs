@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{CampaignReport, Header, Listed};
 use crate::app::App;
 use crate::door::RequestId;
-use crate::paging::{self, Asked};
+use crate::paging::{self, Paging};
 use crate::problem::Problem;
 use crate::request::Query;
 use crate::store::Series;
@@ -84,17 +84,17 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let limit = paging::limit(filter.limit)?;
     let key = format!("{:?}|{:?}", filter.action, filter.channel);
-    let asked = Asked {
+    let paging = Paging {
         series: Series::Hopper,
         cursor: filter.cursor.as_deref(),
         snapshot_id: filter.snapshot_id.as_deref(),
         filter: &key,
         none_yet: "no hopper has been filled yet; the hopper job fills it",
     };
-    let cursor = asked.start(&app).await?;
-    let header: Header = asked.header(&app, &cursor).await?;
+    let cursor = paging.start(&app).await?;
+    let header: Header = paging.header(&app, &cursor).await?;
     let bounds = (limit, header.n_listed);
-    let (contacts, next_cursor) = asked.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
+    let (contacts, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
     let text = match filter.format {
         Format::Json => {
             let list = told(request_id, cursor.snapshot_id, header, contacts, next_cursor);

@@ -1,7 +1,8 @@
 //! Everyone is asked: by the one `decide`, what each campaign may offer them. Memory holds those who can still be chosen.
 
 use nextbest_models::customer::CustomerId;
-use nextbest_models::policy::hopper::{Shortlist, Shortlisted};
+use nextbest_models::decision::{Name, Rejection};
+use nextbest_models::policy::hopper::{Form, Shortlist, Shortlisted};
 use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::units::Seed;
 
@@ -74,9 +75,10 @@ impl<'a> Asking<'a> {
     fn ask(&mut self, stored: &StoredCustomer) {
         self.n_asked += 1;
         let now = self.limits.now;
-        if let Some(fallen) = already_listed(stored, now) {
-            let add = |funnel: &mut Funnel| funnel.add(fallen.stage, fallen.component.clone(), fallen.code);
-            return self.funnels.iter_mut().for_each(add);
+        let asked = self.questions.iter().map(|question| Name::from(question.candidate_actions[0].as_str()));
+        let listed: Vec<Rejection> = asked.filter_map(|action| already_listed(stored, action, now)).collect();
+        if !listed.is_empty() {
+            return self.funnels.iter_mut().zip(listed).for_each(|(funnel, fallen)| funnel.add(fallen));
         }
         // One candidate is left to exploration, so that the seed decides nothing.
         let mut situation = situation(self.limits.app, stored, true, now, Seed(0));
@@ -92,9 +94,7 @@ impl<'a> Asking<'a> {
         match decision.actions.first() {
             Some(action) => {
                 self.n_candidates[campaign] += 1;
-                let of = |form: &nextbest_models::policy::hopper::Form| {
-                    form.campaign == campaign && form.treatment_id == action.treatment_id
-                };
+                let of = |form: &Form| form.campaign == campaign && form.treatment_id == action.treatment_id;
                 if let Some(form) = self.limits.forms.iter().position(of) {
                     self.shortlist.add(form, action.priority, stored.customer.id().clone());
                 }
@@ -103,7 +103,7 @@ impl<'a> Asking<'a> {
                 let asked = &question.candidate_actions[0];
                 let fallen = decision.suppressed.into_iter().find(|one| *one.action_id == **asked);
                 if let Some(fallen) = fallen {
-                    self.funnels[campaign].add(fallen.stage, fallen.component, fallen.code);
+                    self.funnels[campaign].add(fallen);
                 }
             }
         }

@@ -17,7 +17,7 @@ use super::selector::{Selector, Subject};
 use super::{CheckedTreatment, Policy, Question};
 use crate::decision::{Context, Direction, Name};
 
-pub use choose::{Choice, Entry, Instance, choose};
+pub use choose::{Bound, Choice, Entry, Instance, choose};
 pub use shortlist::{Shortlist, Shortlisted};
 
 /// `[hopper]` of policy.toml.

@@ -36,21 +36,31 @@ pub struct Choice {
     pub chosen: Vec<usize>,
     /// Sum of their worth.
     pub worth: f64,
+    /// What any other choice could be worth.
+    pub bound: Bound,
+}
+
+/// How good a choice of an instance can be at most, and is at least.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
     /// No choice whatever is worth more: the Lagrangian dual of this instance at the best prices found.
-    pub upper_bound: f64,
+    pub upper: f64,
     /// What the way of choosing guarantees: this share of the optimum, 0 < share <= 1, before the dual is asked.
     pub guarantee: f64,
 }
 
-impl Choice {
-    /// The share of the optimum that is proven, 0 ..= 1: by the dual or by the guarantee, whichever says more.
+impl Bound {
+    /// The share of the optimum, 0 ..= 1, that a choice of this worth is proven to reach by the upper bound.
     #[must_use]
-    pub fn proven_share(&self) -> f64 {
-        if self.upper_bound <= 0.0 {
-            1.0
-        } else {
-            (self.worth / self.upper_bound).max(self.guarantee).min(1.0)
-        }
+    pub fn proven_share(&self, worth: f64) -> f64 {
+        if self.upper > 0.0 { (worth / self.upper).clamp(0.0, 1.0) } else { 1.0 }
+    }
+}
+
+impl Default for Bound {
+    /// Of the choice from nothing.
+    fn default() -> Self {
+        Self { upper: 0.0, guarantee: 1.0 }
     }
 }
 
@@ -87,8 +97,7 @@ pub fn choose(instance: &Instance) -> Choice {
     chosen.sort_by(|&a, &b| instance.entries[b].worth.total_cmp(&instance.entries[a].worth).then(a.cmp(&b)));
     Choice {
         worth: instance.worth(&chosen),
-        upper_bound: dual.value,
-        guarantee: instance.guarantee(&open),
+        bound: Bound { upper: dual.value, guarantee: instance.guarantee(&open) },
         chosen,
     }
 }
