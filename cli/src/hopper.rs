@@ -145,18 +145,22 @@ fn told(built: &Built, currency: Currency) -> String {
     for campaign in &header.campaigns {
         table.add_row(line(campaign, currency));
     }
-    let worth = money(header.expected_worth, currency);
-    let mut text = format!(
-        "{table}\n\n{}: {} contacts of {} customers, worth {worth}: at least {:.1} % of the best such list\nheld until {}; \
-         claim them before sending (POST /v1/hopper/{}/claims)",
-        built.snapshot_id,
-        grouped(header.n_listed as u64),
-        grouped(header.n_asked as u64),
-        // Rounded down: what is promised is kept.
-        (1000.0 * header.proven_share).floor() / 10.0,
-        header.held_until,
-        built.snapshot_id,
-    );
+    let (id, n_asked) = (&built.snapshot_id, grouped(header.n_asked as u64));
+    let mut text = if header.n_listed == 0 {
+        format!(
+            "{table}\n\n{id}: nobody of {n_asked} customers is listed; places that are taken were listed or made before"
+        )
+    } else {
+        format!(
+            "{table}\n\n{id}: {} contacts of {n_asked} customers, worth {}: at least {:.1} % of the best such list\n\
+             held until {}; claim them before sending (POST /v1/hopper/{id}/claims)",
+            grouped(header.n_listed as u64),
+            money(header.expected_worth, currency),
+            // Rounded down: what is promised is kept.
+            (1000.0 * header.proven_share).floor() / 10.0,
+            header.held_until,
+        )
+    };
     if !header.degraded.is_empty() {
         text += &format!("\nshort: {}", header.degraded.join(", "));
     }

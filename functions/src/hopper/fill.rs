@@ -202,7 +202,8 @@ impl<'a> Filling<'a> {
             campaigns,
             degraded: [(self.out_of_time, "out_of_time"), (self.store_failed, "store_failed")]
                 .into_iter()
-                .filter_map(|(short, code)| short.then(|| code.to_owned()))
+                .filter(|(short, _)| *short)
+                .map(|(_, code)| code.to_owned())
                 .collect(),
             policy_sha256: app.policy_sha256.clone(),
             artifact_sha256: app.artifact.as_ref().map(|artifact| artifact.sha256().to_owned()),
