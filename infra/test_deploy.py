@@ -51,10 +51,13 @@ WAYS = {
 FUNCTION_OF_PATH = {
     "/v1/events": "EventsFunction",
     "/v1/decisions": "NextBestActionFunction",
+    "/v1/hopper": "NextBestActionFunction",
     "/v1/prices": "PriceFunction",
     "/v1/at-risk": "AtRiskFunction",
     "/v1/scores": "ScoreFunction",
 }
+
+NIGHTLY = ("SnapshotFunction", "HopperFunction")
 
 shop = None
 
@@ -209,7 +212,7 @@ class Deployment(unittest.TestCase):
 
     def test_every_function_runs_the_package_of_its_name(self):
         lambdas = shop.emulator.client("lambda")
-        for logical_id in [*FUNCTION_OF_PATH.values(), "SnapshotFunction"]:
+        for logical_id in [*FUNCTION_OF_PATH.values(), *NIGHTLY]:
             name = shop.main.resources[logical_id]["PhysicalResourceId"]
             config = lambdas.get_function(FunctionName=name)["Configuration"]
             self.assertEqual((config["Runtime"], config["Architectures"]), ("provided.al2023", ["x86_64"]), logical_id)
@@ -280,6 +283,25 @@ class Callers(unittest.TestCase):
         self.assertNotEqual(page["snapshot_id"], loaded["snapshot_id"])
         ranks = [customer["rank"] for customer in page["customers"]]
         self.assertEqual(ranks, [1, 2, 3, 4, 5])
+
+    def test_crm_gets_the_contacts_the_schedule_chose_and_claims_one(self):
+        # The night comes now.
+        moment = (now() + datetime.timedelta(seconds=1)).strftime("at(%Y-%m-%dT%H:%M:%S)")
+        shop.emulator.update(shop.main.name, {**WAYS["api-key"], "HopperSchedule": moment})
+        deadline = time.monotonic() + 120
+        # Nobody else calls meanwhile: whoever is new among the table's callers is the hopper.
+        while not any(function == "HopperFunction" for function, _, _ in shop.calls) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            shop.take_calls("HopperFunction")
+        status, page = 404, {}
+        while status == 404 and time.monotonic() < deadline:
+            time.sleep(0.5)
+            status, page = shop.call("crm", "GET", "/v1/hopper?limit=5")
+        self.assertEqual(status, 200, page)
+        self.assertTrue(page["contacts"] and 0 < page["proven_share"] <= 1, page)
+        claims = {"decision_ids": [page["contacts"][0]["decision_id"]]}
+        status, told = shop.call("crm", "POST", f"/v1/hopper/{page['snapshot_id']}/claims", claims)
+        self.assertEqual((status, told["results"][0]["status"]), (200, "send"), told)
 
     def test_an_event_is_folded_once(self):
         body = {"events": [event("e-once", customer_id="new-customer", sku="a")]}
@@ -373,7 +395,7 @@ class Privileges(unittest.TestCase):
             self.assertTrue(matches, f"{function} may not {operation} {partition}")
 
     def test_every_function_was_seen_at_work(self):
-        self.assertEqual({function for function, _, _ in shop.calls}, {*FUNCTION_OF_PATH.values(), "SnapshotFunction"})
+        self.assertEqual({function for function, _, _ in shop.calls}, {*FUNCTION_OF_PATH.values(), *NIGHTLY})
 
 
 class Result(unittest.TextTestResult):

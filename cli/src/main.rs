@@ -22,6 +22,7 @@ mod store;
 mod embedded;
 mod load;
 mod serve;
+mod hopper;
 mod replay;
 mod report;
 mod ask;
@@ -73,6 +74,8 @@ enum Command {
     Load(load::Args),
     /// Serve all functions on loopback.
     Serve(serve::Args),
+    /// Choose, hold and list the contacts of the day.
+    Hopper(hopper::Args),
     /// Make a logged decision again, from the log alone, and tell every difference.
     Replay(replay::Args),
     /// What the policy does to the customers of a project.
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Hopper(args) => hopper::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
     };

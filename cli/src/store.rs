@@ -35,6 +35,11 @@ impl StoreArgs {
         Self { endpoint: None, table: TABLE.to_owned() }
     }
 
+    /// Whether it is the project's own.
+    pub const fn is_embedded(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
     /// Opens the store; the embedded one gets its table when it is new.
     pub async fn open(&self, folder: &Folder) -> Result<OpenStore, Failure> {
         if let Some(endpoint) = &self.endpoint {

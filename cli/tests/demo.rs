@@ -104,6 +104,52 @@ fn the_demo_closes_the_loop() {
     assert!(header.starts_with("customer_id,cutoff,orders_30d,"), "{header}");
     assert!(header.ends_with(",churn,churn_part,conversion,conversion_part"), "{header}");
     assert!(nextbest(&["load"], folder.path()).status.success());
+    the_hopper_is_filled(folder.path());
+}
+
+/// Over the store that was just loaded.
+fn the_hopper_is_filled(project: &Path) {
+    let (table, parquet) = (project.join("today.csv"), project.join("rest.parquet"));
+    let filled = nextbest(&["hopper", "--json", "--out", table.to_str().unwrap()], project);
+    assert!(filled.status.success(), "{}", told(&filled));
+    let report: Value = serde_json::from_slice(&filled.stdout).unwrap();
+    let n_listed = report["n_listed"].as_u64().unwrap();
+    assert!(n_listed > 0 && report["proven_share"].as_f64().unwrap() > 0.5, "{report}");
+    let listed = report["campaigns"].as_array().unwrap().iter().map(|one| one["n_listed"].as_u64().unwrap());
+    assert_eq!(listed.sum::<u64>(), n_listed);
+    let table = std::fs::read_to_string(table).unwrap();
+    assert_eq!(table.lines().count() as u64, 1 + n_listed);
+
+    // The same night again: nobody is listed twice, and an empty file is one all the same.
+    let again = nextbest(&["hopper", "--out", parquet.to_str().unwrap()], project);
+    assert!(again.status.success(), "{}", told(&again));
+    let text = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(text.contains("stay_with_us.phone") && text.contains("nobody of"), "{text}");
+    let bytes = std::fs::read(parquet).unwrap();
+    assert_eq!((&bytes[..4], &bytes[bytes.len() - 4..]), (&b"PAR1"[..], &b"PAR1"[..]));
+    // A contact that was listed is made again from the log.
+    let decision_id = table.lines().nth(1).and_then(|line| line.split(',').nth(1)).unwrap();
+    let replayed = nextbest(&["replay", decision_id], project);
+    assert!(replayed.status.success(), "{}", told(&replayed));
+
+    let nowhere = nextbest(&["hopper", "--out", "list.xlsx"], project);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(told(&nowhere).contains(".csv or .parquet"), "{}", told(&nowhere));
+    std::fs::remove_file(project.join("artifacts/CURRENT")).unwrap();
+    let untrained = nextbest(&["hopper"], project);
+    assert_eq!(untrained.status.code(), Some(1));
+    assert!(told(&untrained).contains("nextbest train"), "{}", told(&untrained));
+    let policy = project.join("policy.toml");
+    let text =
+        std::fs::read_to_string(&policy).unwrap().replace("[[hopper.campaign]]", "[[hopper.campaigns]]");
+    std::fs::write(&policy, text).unwrap();
+    let faulty = nextbest(&["hopper"], project);
+    assert_eq!(faulty.status.code(), Some(2));
+    assert!(
+        told(&faulty).contains("policy.toml:") && told(&faulty).contains("campaigns"),
+        "{}",
+        told(&faulty)
+    );
 }
 
 #[test]

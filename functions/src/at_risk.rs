@@ -1,14 +1,10 @@
 //! `at-risk`: pages through the latest at-risk snapshot.
 //!
-//! A cursor is bound to its snapshot and its filters, so a list that is worked off over hours neither repeats nor
-//! skips anyone, whatever is rebuilt meanwhile. Filters are applied while pages are read; a request reads a bounded
-//! number of pages and may come back short with a cursor to go on.
+//! What a row says is in the snapshot; how it is paged through stands in [`crate::paging`].
 
 use axum::Router;
 use axum::extract::{Extension, State};
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nextbest_models::feature::reason::{Direction, ReasonList};
 use nextbest_models::lifecycle::Stage;
 use nextbest_models::units::Timestamp;
@@ -18,18 +14,13 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::door::RequestId;
-use crate::keys::sha256_hex;
+use crate::paging::{self, Paging};
 use crate::problem::Problem;
 use crate::provenance::{Absent, Interval, ModelVersion, model_versions};
 use crate::request::Query;
 use crate::snapshot::{AtRisk, Cutoff, Header};
-use crate::store::PAGE_SIZE;
+use crate::store::Series;
 
-use axum::http::StatusCode;
-
-const MAX_LIMIT: usize = 500;
-const DEFAULT_LIMIT: usize = 50;
-const MAX_PAGES: usize = 20;
 const SORT: &str = "value_at_risk";
 
 /// What may stand in the query, for the description of the interface.
@@ -127,27 +118,24 @@ struct Recommended {
     channel: String,
 }
 
-/// Where to go on: position 0 is rank 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Cursor {
-    snapshot_id: String,
-    position: usize,
-}
-
 async fn list(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List>, Problem> {
     let limit = check(&filter)?;
-    let cursor = start(&app, &filter).await?;
-    let now_seconds = app.clock.now().as_millis() / 1000;
-    let header: Option<Header> = app.store.snapshot_header(&cursor.snapshot_id, now_seconds).await?;
-    let header = header.ok_or_else(|| {
-        let detail = format!("snapshot {:?} does not exist or is no longer kept", cursor.snapshot_id);
-        Problem::not_found("unknown_snapshot", detail)
-    })?;
-    let (customers, next) = read(&app, &cursor, &filter, limit, header.population.n_active).await?;
+    let key = format!("{:?}|{:?}", filter.segment, filter.min_risk.map(f64::to_bits));
+    let paging = Paging {
+        series: Series::AtRisk,
+        cursor: filter.cursor.as_deref(),
+        snapshot_id: filter.snapshot_id.as_deref(),
+        filter: &key,
+        none_yet: "no at-risk snapshot has been built yet; the snapshot job builds it",
+    };
+    let cursor = paging.start(&app).await?;
+    let header: Header = paging.header(&app, &cursor).await?;
+    let bounds = (limit, header.population.n_active);
+    let (customers, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
     let (reasons, level) = (&app.project.reasons, header.interval_level);
     Ok(axum::Json(List {
         request_id,
@@ -156,10 +144,7 @@ async fn list(
         churn_definition: json!(header.churn_definition),
         population: json!(header.population),
         customers: customers.into_iter().map(|customer| row(reasons, level, customer)).collect(),
-        next_cursor: next.map(|position| {
-            let snapshot_id = cursor.snapshot_id.clone();
-            encode(&Cursor { snapshot_id, position }, &filter)
-        }),
+        next_cursor,
         cutoff_curve: header.cutoff_curve,
         quality: json!(header.quality),
         models: app.artifact.as_ref().map(model_versions).unwrap_or_default(),
@@ -168,72 +153,13 @@ async fn list(
 }
 
 fn check(filter: &Filter) -> Result<usize, Problem> {
-    let bad = |path: &str, detail: String| {
-        Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail).at(path))
-    };
     if let Some(risk) = filter.min_risk.filter(|risk| !(0.0..=1.0).contains(risk)) {
-        return bad("min_risk", format!("{risk} lies outside 0 ..= 1"));
+        return Err(paging::invalid("min_risk", format!("{risk} lies outside 0 ..= 1")));
     }
     if let Some(sort) = filter.sort.as_ref().filter(|sort| *sort != SORT) {
-        return bad("sort", format!("{sort:?} is no order; the order is {SORT}"));
+        return Err(paging::invalid("sort", format!("{sort:?} is no order; the order is {SORT}")));
     }
-    match filter.limit.unwrap_or(DEFAULT_LIMIT) {
-        limit @ 1..=MAX_LIMIT => Ok(limit),
-        limit => bad("limit", format!("{limit} lies outside 1 ..= {MAX_LIMIT}")),
-    }
-}
-
-/// Where to begin: at the cursor, at the named snapshot, or at the newest.
-async fn start(app: &App, filter: &Filter) -> Result<Cursor, Problem> {
-    if let Some(text) = &filter.cursor {
-        let invalid =
-            |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).at("cursor");
-        let cursor =
-            decode(text, filter).ok_or_else(|| invalid("the cursor is not one of this list and filter"))?;
-        if filter.snapshot_id.as_ref().is_some_and(|id| *id != cursor.snapshot_id) {
-            return Err(invalid("the cursor belongs to another snapshot_id"));
-        }
-        return Ok(cursor);
-    }
-    let snapshot_id = match &filter.snapshot_id {
-        Some(id) => id.clone(),
-        None => app.store.current_snapshot().await?.ok_or_else(|| {
-            Problem::not_found(
-                "no_snapshot",
-                "no at-risk snapshot has been built yet; the snapshot job builds it",
-            )
-        })?,
-    };
-    Ok(Cursor { snapshot_id, position: 0 })
-}
-
-/// Up to `limit` customers that pass the filter, and the position to go on from.
-async fn read(
-    app: &App,
-    cursor: &Cursor,
-    filter: &Filter,
-    limit: usize,
-    n_customers: usize,
-) -> Result<(Vec<AtRisk>, Option<usize>), Problem> {
-    let mut found = Vec::new();
-    let mut position = cursor.position;
-    for _ in 0..MAX_PAGES {
-        let page = app.store.snapshot_page::<AtRisk>(&cursor.snapshot_id, position / PAGE_SIZE).await?;
-        let Some(page) = page else { return Ok((found, None)) };
-        for customer in page.into_iter().skip(position % PAGE_SIZE) {
-            position += 1;
-            if passes(&customer, filter) {
-                found.push(customer);
-                if found.len() == limit {
-                    return Ok((found, (position < n_customers).then_some(position)));
-                }
-            }
-        }
-        if position >= n_customers {
-            return Ok((found, None));
-        }
-    }
-    Ok((found, Some(position)))
+    paging::limit(filter.limit)
 }
 
 fn passes(customer: &AtRisk, filter: &Filter) -> bool {
@@ -271,46 +197,5 @@ fn driver(reasons: &ReasonList, code: &str) -> Driver {
         code: code.to_owned(),
         text: text.map(str::to_owned),
         features: features.map(str::to_owned).collect(),
-    }
-}
-
-/// A cursor as text: opaque, bound to the filters, with a checksum against typing errors.
-fn encode(cursor: &Cursor, filter: &Filter) -> String {
-    let text = format!("{}|{}|{}", cursor.position, filter_hash(filter), cursor.snapshot_id);
-    let check = sha256_hex(text.as_bytes());
-    URL_SAFE_NO_PAD.encode(format!("{}|{text}", &check[..8]))
-}
-
-fn decode(text: &str, filter: &Filter) -> Option<Cursor> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let (check, text) = text.split_once('|')?;
-    let mut parts = text.splitn(3, '|');
-    let (position, hash, snapshot_id) = (parts.next()?, parts.next()?, parts.next()?);
-    let valid =
-        sha256_hex(text.as_bytes()).starts_with(check) && check.len() == 8 && hash == filter_hash(filter);
-    valid.then_some(Cursor { snapshot_id: snapshot_id.to_owned(), position: position.parse().ok()? })
-}
-
-fn filter_hash(filter: &Filter) -> String {
-    let key = format!("{:?}|{:?}", filter.segment, filter.min_risk.map(f64::to_bits));
-    sha256_hex(key.as_bytes())[..8].to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_bound_to_its_filters_and_survives_no_typing_error() {
-        let filter = Filter { min_risk: Some(0.3), ..Filter::default() };
-        let cursor = Cursor { snapshot_id: "snap_1".into(), position: 250 };
-        let text = encode(&cursor, &filter);
-        assert_eq!(decode(&text, &filter), Some(cursor));
-        assert_eq!(decode(&text, &Filter::default()), None);
-        for at in 0..text.len() {
-            let mut wrong = text.clone().into_bytes();
-            wrong[at] = if wrong[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(decode(std::str::from_utf8(&wrong).unwrap(), &filter), None, "at {at}");
-        }
     }
 }

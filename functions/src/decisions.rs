@@ -5,8 +5,9 @@
 //! was made from, so that it can be made again bit for bit.
 
 pub mod activate;
+pub(crate) mod hold;
 mod keep;
-mod known;
+pub(crate) mod known;
 pub mod record;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use nextbest_models::action::CampaignType;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::decision::{Candidate, Context, DecisionOutcome, Factors, Maturity, Rejection};
 use nextbest_models::lifecycle::Stage;
-use nextbest_models::policy::Situation;
+use nextbest_models::policy::{Question, Situation};
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,13 +28,17 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::{self, Stopwatch};
 use crate::door::RequestId;
+use crate::hopper;
 use crate::problem::Problem;
 use crate::provenance::{
     Absent, Experiment, Exploration, FeatureState, Interval, Provenance, Reason, Timing, reasons,
 };
 use crate::request::Json;
 use crate::store::{LoggedDecision, Subject};
-use keep::{Asked, Kept};
+use keep::Kept;
+
+pub(crate) use hold::Held;
+pub(crate) use keep::{Asked, Terms};
 
 const MAX_ACTIONS: u32 = 10;
 /// Most actions that a caller may list.
@@ -43,12 +48,14 @@ const CODES: usize = 3;
 const IDLE_MS: i64 = 24 * 3_600_000;
 const FAILED_MS: i64 = 60_000;
 
-/// POST /v1/decisions/next-best-action, GET /v1/decisions/{id}, POST /v1/decisions/{id}/activate.
+/// POST /v1/decisions/next-best-action, GET /v1/decisions/{id}, POST /v1/decisions/{id}/activate, and what the hopper
+/// decided overnight.
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/v1/decisions/next-best-action", post(next_best_action))
         .route("/v1/decisions/{id}", get(show))
         .route("/v1/decisions/{id}/activate", post(activate::activate))
+        .merge(hopper::routes())
 }
 
 /// The body.
@@ -87,21 +94,30 @@ const fn one() -> u32 {
 }
 
 impl Request {
-    /// The request behind `record`, for these of its actions alone, to be held at once.
-    fn to_hold(record: &record::Record, action_ids: &[String]) -> Self {
-        let question = &record.question;
+    /// `question`, to be held at once.
+    pub(crate) fn live(question: Question) -> Self {
         Self {
             customer_id: None,
             anonymous_id: None,
-            context: question.context.clone(),
-            max_actions: u32::try_from(action_ids.len()).unwrap_or(MAX_ACTIONS),
-            candidate_actions: action_ids.to_vec(),
-            excluded_actions: Vec::new(),
+            context: question.context,
+            max_actions: question.max_actions,
+            candidate_actions: question.candidate_actions,
+            excluded_actions: question.excluded_actions,
             explain: Explain::None,
-            consent: question.consent.clone(),
+            consent: question.consent,
             mode: Mode::Live,
             defer_activation: false,
         }
+    }
+
+    /// The request behind `record`, for these of its actions alone, to be held at once.
+    fn to_hold(record: &record::Record, action_ids: &[String]) -> Self {
+        Self::live(Question {
+            max_actions: u32::try_from(action_ids.len()).unwrap_or(MAX_ACTIONS),
+            candidate_actions: action_ids.to_vec(),
+            excluded_actions: Vec::new(),
+            ..record.question.clone()
+        })
     }
 }
 
@@ -204,6 +220,7 @@ async fn next_best_action(
         hold_as: &decision_id,
         now,
         since,
+        terms: Terms::live(&app),
     };
     let kept = asked.decide().await?;
     timing.step("decide");

@@ -186,11 +186,11 @@ pub(crate) async fn fold_all(app: &App, subject: &Subject, events: Vec<Event>) -
 }
 
 type FoldedEvent = (usize, Event, Answer);
-type Changes = Vec<(CustomerId, Transition)>;
+pub(crate) type Changes = Vec<(CustomerId, Transition)>;
 
 /// Logs changes of stage. Their events are folded already, so a failure fails no request: the nightly run, which logs
 /// the changes of the last days again, makes up for it.
-async fn log_changes(app: &App, changes: &Changes, now: Timestamp) {
+pub(crate) async fn log_changes(app: &App, changes: &Changes, now: Timestamp) {
     for (_, change) in changes {
         let from = change.from.map(Stage::as_str);
         tracing::info!(day = %change.day, from, to = change.to.as_str(), cause = change.cause.as_str(), "stage changed");
@@ -253,7 +253,13 @@ async fn fold_one(
 }
 
 /// The changes of stage that a fold brought about; visitors have no stages until they are identified.
-fn changes(app: &App, subject: &Subject, before: &Customer, after: &Customer, now: Timestamp) -> Changes {
+pub(crate) fn changes(
+    app: &App,
+    subject: &Subject,
+    before: &Customer,
+    after: &Customer,
+    now: Timestamp,
+) -> Changes {
     let Subject::Customer(id) = subject else { return Changes::new() };
     let rules = &app.project.settings.lifecycle;
     let changes = rules.changes(before, after, &app.project.schema, now.day());

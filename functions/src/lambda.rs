@@ -17,8 +17,8 @@ use tracing_subscriber::prelude::*;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::snapshot;
 use crate::store::Store;
+use crate::{hopper, snapshot};
 
 /// Whatever ends a function.
 pub type Error = lambda_http::Error;
@@ -38,6 +38,16 @@ pub fn run_snapshot() -> Result<(), Error> {
         let app = open().await?;
         let build = |_: LambdaEvent<IgnoredAny>| async { snapshot::build(&app).await.map_err(Error::from) };
         lambda_runtime::run(service_fn(build)).await
+    })
+}
+
+/// Fills the hopper as a Lambda function behind a schedule, likewise.
+pub fn run_hopper() -> Result<(), Error> {
+    block_on(async {
+        let app = open().await?;
+        let fill =
+            |_: LambdaEvent<IgnoredAny>| async { hopper::run(&app, &|_| ()).await.map_err(Error::from) };
+        lambda_runtime::run(service_fn(fill)).await
     })
 }
 

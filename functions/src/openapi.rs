@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::app::App;
 use crate::problem::PROBLEM_JSON;
 use crate::route::{Access, ROUTES, Route};
-use crate::{at_risk, decisions, events, prices, scores};
+use crate::{at_risk, decisions, events, hopper, prices, scores};
 
 /// GET /v1/openapi.json.
 pub fn routes() -> Router<App> {
@@ -106,10 +106,13 @@ fn parameters(route: &Route) -> Value {
             "Same key and body: the stored answer; other body: 409.",
         ));
     }
-    if route.path == "/v1/at-risk" {
-        for (name, summary) in at_risk::PARAMETERS {
-            parameters.push(text(name, "query", summary));
-        }
+    let queried = match route.path {
+        "/v1/at-risk" => at_risk::PARAMETERS,
+        "/v1/hopper" => hopper::list::PARAMETERS,
+        _ => &[],
+    };
+    for (name, summary) in queried {
+        parameters.push(text(name, "query", summary));
     }
     parameters.push(text("x-request-id", "header", "Kept in logs and the answer."));
     Value::Array(parameters)
@@ -120,6 +123,7 @@ fn body(route: &Route) -> Option<&'static str> {
         ("POST", "/v1/events") => Some("#/components/schemas/EventBatch"),
         ("POST", "/v1/decisions/next-best-action") => Some("#/components/schemas/DecisionRequest"),
         ("POST", "/v1/decisions/{id}/activate") => Some("#/components/schemas/Activation"),
+        ("POST", "/v1/hopper/{id}/claims") => Some("#/components/schemas/HopperClaims"),
         ("POST", "/v1/prices/quote") => Some("#/components/schemas/QuoteRequest"),
         ("POST", "/v1/scores") => Some("#/components/schemas/ScoreRequest"),
         _ => None,
@@ -133,6 +137,8 @@ fn answer(route: &Route) -> Value {
         "/v1/decisions/{id}/activate" => "Activated",
         "/v1/prices/quote" | "/v1/prices/quotes/{id}" => "Quote",
         "/v1/at-risk" => "AtRiskList",
+        "/v1/hopper" => "HopperList",
+        "/v1/hopper/{id}/claims" => "HopperClaimed",
         "/v1/scores" => "Scores",
         _ => return json!({ "type": "object" }),
     };
@@ -151,6 +157,9 @@ fn schemas() -> Value {
     named("QuoteRequest", prices::Request::schema());
     named("Quote", prices::Quote::schema());
     named("AtRiskList", at_risk::List::schema());
+    named("HopperList", hopper::list::List::schema());
+    named("HopperClaims", hopper::claims::Claims::schema());
+    named("HopperClaimed", hopper::claims::Claimed::schema());
     named("ScoreRequest", scores::Request::schema());
     named("Scores", scores::Scores::schema());
     events::Receipt::schemas(&mut all);
@@ -159,6 +168,8 @@ fn schemas() -> Value {
     prices::Request::schemas(&mut all);
     prices::Quote::schemas(&mut all);
     at_risk::List::schemas(&mut all);
+    hopper::list::List::schemas(&mut all);
+    hopper::claims::Claimed::schemas(&mut all);
     scores::Scores::schemas(&mut all);
     let mut schemas: Map<String, Value> =
         all.into_iter().map(|(name, schema)| (name, json!(schema))).collect();

@@ -125,6 +125,20 @@ pub const ROUTES: &[Route] = &[
         &[Role::Crm],
         "Turns what a decision holds into contacts: the caller goes ahead.",
     ),
+    route(
+        "GET",
+        "/v1/hopper",
+        Function::NextBestAction,
+        &[Role::Crm],
+        "Lists the contacts that were chosen overnight, a page at a time.",
+    ),
+    route(
+        "POST",
+        "/v1/hopper/{id}/claims",
+        Function::NextBestAction,
+        &[Role::Crm],
+        "Asks once more about contacts of a list that are about to be sent, and hands them out once.",
+    ),
     route("POST", "/v1/prices/quote", Function::Price, &[Role::Checkout], "Quotes prices for a basket."),
     route("GET", "/v1/prices/quotes/{id}", Function::Price, &[Role::Checkout], "Shows a quote."),
     route(

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::lifecycle::Stage;
-use nextbest_models::policy::{Question, Situation, decide};
+use nextbest_models::policy::{Question, decide};
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
 use nextbest_models::units::{Seed, Timestamp};
@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::clock::{self, NoEntropy};
+use crate::decisions;
 use crate::events::{self, expiry_seconds};
-use crate::store::{Reservation, StoreError, StoredCustomer};
+use crate::store::{Series, StoreError, StoredCustomer};
 
 /// The model whose outcome is churn.
 pub const CHURN: &str = "churn";
@@ -137,19 +138,18 @@ pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let artifact = app.artifact.as_ref().ok_or(SnapshotError::NoModel)?;
     let model = artifact.propensity(CHURN).ok_or(SnapshotError::NoModel)?;
     let now = app.clock.now();
-    let (mut rows, n_scanned) = score_all(app, artifact, model, now).await?;
+    let (mut rows, n_scanned) = score_all(app, model, now).await?;
     rank(&mut rows);
     let header = header(app, artifact, model, &rows, n_scanned, now);
     let snapshot_id = clock::new_id("snap")?;
     let expires = expiry_seconds(now, KEEP_DAYS);
-    let n_pages = app.store.put_snapshot(&snapshot_id, &header, &rows, expires).await?;
+    let n_pages = app.store.put_snapshot(Series::AtRisk, &snapshot_id, &header, &rows, expires).await?;
     tracing::info!(snapshot_id, n_customers = rows.len(), n_scanned, n_pages, "snapshot built");
     Ok(Built { snapshot_id, n_customers: rows.len(), n_scanned, n_pages })
 }
 
 async fn score_all(
     app: &App,
-    artifact: &Artifact,
     model: &PropensityModel,
     now: Timestamp,
 ) -> Result<(Vec<AtRisk>, usize), SnapshotError> {
@@ -159,7 +159,7 @@ async fn score_all(
         while let Some(page) = scan.next(&app.project.schema).await? {
             n_scanned += page.len();
             log_changes(app, &page, now).await?;
-            rows.extend(page.iter().filter_map(|stored| at_risk(app, artifact, model, stored, now)));
+            rows.extend(page.iter().filter_map(|stored| at_risk(app, model, stored, now)));
         }
     }
     Ok((rows, n_scanned))
@@ -177,13 +177,7 @@ async fn log_changes(app: &App, page: &[StoredCustomer], now: Timestamp) -> Resu
 }
 
 /// The row of a customer; none when they are no longer one by the activity rule.
-fn at_risk(
-    app: &App,
-    artifact: &Artifact,
-    model: &PropensityModel,
-    stored: &StoredCustomer,
-    now: Timestamp,
-) -> Option<AtRisk> {
+fn at_risk(app: &App, model: &PropensityModel, stored: &StoredCustomer, now: Timestamp) -> Option<AtRisk> {
     let customer = &stored.customer;
     let (project, today) = (&app.project, now.day());
     let window_days = project.settings.activity.window_days;
@@ -204,7 +198,7 @@ fn at_risk(
         recent_value_minor: value,
         value_at_risk_minor: share(value, probability),
         drivers: raising.map(|part| part.code.to_owned()).collect(),
-        recommended: recommended(app, artifact, stored, now),
+        recommended: recommended(app, stored, now),
     })
 }
 
@@ -228,20 +222,10 @@ const fn band(probability: f64) -> &'static str {
 }
 
 /// What would be decided now, exploration aside: by the same policy, caps, budgets and control group.
-fn recommended(
-    app: &App,
-    artifact: &Artifact,
-    stored: &StoredCustomer,
-    now: Timestamp,
-) -> Option<(String, String)> {
-    let project = &app.project;
-    let blank = Situation::of(project, &stored.customer, true, now, Seed(0));
-    let live = stored.reservations.iter().filter(|held| held.is_live(now));
-    let mut situation = blank.reserved(live.map(Reservation::as_contact)).scored(project, artifact);
-    situation.evidence = app.beliefs.evidence();
-    situation.exhausted = app.budgets.exhausted(now);
+fn recommended(app: &App, stored: &StoredCustomer, now: Timestamp) -> Option<(String, String)> {
+    let situation = decisions::known::situation(app, stored, true, now, Seed(0));
     let question = Question { max_actions: 1, ..Question::default() };
-    let decision = decide(&project.policy, &situation, &question);
+    let decision = decide(&app.project.policy, &situation, &question);
     // The first by priority, whichever exploration drew.
     let all = decision.actions.iter().chain(&decision.outranked);
     let best = all.max_by(|a, b| {

@@ -12,6 +12,8 @@
 //! quote#ID     quote      document S
 //! snapshot#ID  page#NNNN  document S (100 customers)      header          document S
 //! snapshot     current    snapshot_id S
+//! hopper#ID    page#NNNN  document S (100 contacts)       header          document S
+//! hopper       current    snapshot_id S
 //! answer#HASH  answer     body_sha256 S, status N, document S, token S    (Idempotency-Key)
 //! ```
 
@@ -45,7 +47,7 @@ pub use decisions::{LogEntry, LoggedDecision};
 pub use error::StoreError;
 pub use item::MAX_ITEM_BYTES;
 pub use reservations::{Committed, Hold, Reservation};
-pub use snapshots::{PAGE_SIZE, SnapshotPage};
+pub use snapshots::{PAGE_SIZE, Series, SnapshotPage};
 
 /// Longest that one call of the SDK lasts, retries included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(4);

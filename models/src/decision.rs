@@ -204,6 +204,8 @@ pub enum RejectionCode {
     Suppressed,
     /// A budget or volume of the period is used up.
     BudgetExhausted,
+    /// An overnight list holds a contact of this customer already.
+    AlreadyListed,
     /// Neither a model nor a prior.
     NoModel,
     /// Below the least propensity.

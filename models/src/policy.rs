@@ -10,6 +10,7 @@ pub mod selector;
 pub mod control;
 pub mod contact;
 pub mod exploration;
+pub mod hopper;
 pub mod file;
 pub mod response;
 pub mod situation;
@@ -28,6 +29,7 @@ use exploration::Exploration;
 use expression::{Formula, Rule};
 use facts::Names;
 use file::{Arbitration, Channel, ConsentRule, ContactRules};
+use hopper::HopperRules;
 use response::OfferKey;
 use selector::{Selector, Subject};
 
@@ -48,6 +50,9 @@ pub struct Policy {
     exploration: Exploration,
     control: ControlRules,
     contact: ContactRules,
+    hopper: HopperRules,
+    /// What each campaign of the hopper has a night.
+    capacities: Vec<Budget>,
     fallback: Option<usize>,
     channels: BTreeMap<String, Channel>,
     caps: Vec<Cap>,

@@ -306,7 +306,7 @@ fn packages() {
     const SIZES: &str = "import sys, zipfile\n\
         sizes = {i.filename: i.compress_size for i in zipfile.ZipFile(sys.argv[1]).infolist()}\n\
         print(sizes['bootstrap'], sum(sizes.values()) - sizes['bootstrap'])";
-    for function in ["events", "next-best-action", "price", "at-risk", "score", "snapshot"] {
+    for function in ["events", "next-best-action", "price", "at-risk", "score", "snapshot", "hopper"] {
         let sizes = Command::new("python3").args(["-c", SIZES]).arg(package(function)).output().unwrap();
         let sizes = String::from_utf8(sizes.stdout).unwrap();
         let mut megabytes = sizes.split_whitespace().map(|n_bytes| n_bytes.parse::<f64>().unwrap() / 1e6);

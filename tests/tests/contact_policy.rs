@@ -252,6 +252,21 @@ async fn what_is_not_activated_in_time_is_given_back_and_what_is_stays() {
 }
 
 #[tokio::test]
+async fn two_actions_of_a_decision_draw_on_one_budget_and_are_made_together() {
+    let both = "[[budget]]\nid = \"day\"\nperiod = \"day\"\nmax_contacts = 5\n";
+    let world = World::new(both).await;
+    world.order(&["ann".to_owned()]).await;
+    let decision = world.decide(json!({ "customer_id": "ann", "max_actions": 2 })).await;
+    assert_eq!(decision["actions"].as_array().unwrap().len(), 2, "{decision}");
+    let path = format!("/v1/decisions/{}/activate", decision["decision_id"].as_str().unwrap());
+    let actions = json!({ "action_ids": ["second_order", "stay_with_us"] });
+    let (status, told) = world.post(&path, &actions).await;
+    assert_eq!(status, 200, "{told}");
+    let budget = world.app.store.budget(&day()).await.unwrap();
+    assert_eq!((budget.n_contacts, budget.held.values().map(|(n, _)| n).sum::<i64>()), (2, 0));
+}
+
+#[tokio::test]
 async fn a_deferred_decision_is_counted_when_it_is_activated() {
     let world = World::new(&limits(1, 10)).await;
     world.order(&["ann".to_owned()]).await;

@@ -64,6 +64,7 @@ fn requests(now: Timestamp) -> Vec<(Function, Role, &'static str, &'static str, 
             "",
             json!({ "customer_id": "ann", "max_actions": 3, "explain": "full" }),
         ),
+        (Function::NextBestAction, Role::Crm, "GET", "/v1/hopper", "limit=2", Value::Null),
         (Function::Price, Role::Checkout, "POST", "/v1/prices/quote", "", basket),
         (Function::AtRisk, Role::Retention, "GET", "/v1/at-risk", "limit=2&min_risk=0.01", Value::Null),
         // Twice in both: the second time everything is a duplicate.
@@ -116,6 +117,10 @@ async fn every_binary_answers_as_the_local_server_does() {
     store.create_table().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     fixture::install(folder.path());
+    let policy = folder.path().join("policy.toml");
+    let actions = std::fs::read_to_string(&policy).unwrap();
+    let hopper = "[[hopper.campaign]]\naction = \"stay_with_us\"\nmax_contacts = 2\n\n";
+    std::fs::write(&policy, format!("{hopper}{actions}")).unwrap();
     let (config, keys) = fixture::config(folder.path(), &store);
     let app = App::open(&config, store, Clock::system()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -140,6 +145,10 @@ async fn every_binary_answers_as_the_local_server_does() {
     let built = job.invoke(&schedule).await.expect("a snapshot");
     assert_eq!(built["n_customers"], 3);
     assert_eq!(snapshot::build(&app).await.unwrap().n_customers, 3);
+    // Likewise the hopper's.
+    let job = Lambda::start(&binary("hopper"), &variables).await;
+    let filled = job.invoke(&schedule).await.expect("a list");
+    assert_eq!((&filled["n_asked"], &filled["n_listed"]), (&json!(3), &json!(2)), "{filled}");
 
     for (function, role, method, path, query, body) in requests(now) {
         let lambda = Lambda::start(&binary(function.as_str()), &variables).await;

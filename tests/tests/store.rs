@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use nextbest_functions::store::{
-    CALL_LIMIT, Claim, LogEntry, MAX_ITEM_BYTES, Store, StoreError, StoredAnswer, Subject,
+    CALL_LIMIT, Claim, LogEntry, MAX_ITEM_BYTES, Series, Store, StoreError, StoredAnswer, Subject,
 };
 use nextbest_models::customer::{Applied, Customer, CustomerId};
 use nextbest_models::event::{AttributeValue, Event};
@@ -310,8 +310,8 @@ async fn one_claim_wins(bench: Bench) {
 async fn a_torn_snapshot_is_never_seen(bench: Bench) {
     let rows: Vec<u32> = (0..250).collect();
     let expires = 4_000_000_000;
-    assert_eq!(bench.store.current_snapshot().await.unwrap(), None);
-    assert_eq!(bench.store.put_snapshot("one", &"header", &rows, expires).await.unwrap(), 3);
+    assert_eq!(bench.store.current_snapshot(Series::AtRisk).await.unwrap(), None);
+    assert_eq!(bench.store.put_snapshot(Series::AtRisk, "one", &"header", &rows, expires).await.unwrap(), 3);
     let failing = bench
         .through(
             |operation, call| {
@@ -320,21 +320,22 @@ async fn a_torn_snapshot_is_never_seen(bench: Bench) {
         )
         .await;
     let many: Vec<u32> = (0..20_000).collect();
-    let error = failing.put_snapshot("two", &"header", &many, expires).await.unwrap_err();
+    let error = failing.put_snapshot(Series::AtRisk, "two", &"header", &many, expires).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
-    assert_eq!(bench.store.current_snapshot().await.unwrap().as_deref(), Some("one"));
+    assert_eq!(bench.store.current_snapshot(Series::AtRisk).await.unwrap().as_deref(), Some("one"));
 
     let mut read = Vec::new();
     for page in 0.. {
-        match bench.store.snapshot_page::<u32>("one", page).await.unwrap() {
+        match bench.store.snapshot_page::<u32>(Series::AtRisk, "one", page).await.unwrap() {
             Some(rows) => read.extend(rows),
             None => break,
         }
     }
     assert_eq!(read, rows);
-    let header: Option<String> = bench.store.snapshot_header("one", expires - 1).await.unwrap();
+    let header: Option<String> =
+        bench.store.snapshot_header(Series::AtRisk, "one", expires - 1).await.unwrap();
     assert_eq!(header.as_deref(), Some("header"));
-    assert_eq!(bench.store.snapshot_header::<String>("one", expires).await.unwrap(), None);
+    assert_eq!(bench.store.snapshot_header::<String>(Series::AtRisk, "one", expires).await.unwrap(), None);
 }
 
 async fn changes_of_stage_are_logged_once(bench: Bench) {

@@ -88,6 +88,7 @@ fn every_function_is_packaged_under_its_name() {
         .map(|&function| (format!("{}Function", camel(function)), package(function.as_str())))
         .collect();
     in_code.insert(("SnapshotFunction".to_owned(), package("snapshot")));
+    in_code.insert(("HopperFunction".to_owned(), package("hopper")));
     assert_eq!(in_template, in_code);
 }
 

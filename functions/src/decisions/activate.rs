@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::request::Json;
 use crate::store::Subject;
 
-use super::keep::Asked;
+use super::keep::{Asked, Terms};
 
 /// The body.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -71,7 +71,7 @@ pub(super) async fn activate(
     Ok(axum::Json(Activated { decision_id: record.decision_id, action_ids, activated_at: now }))
 }
 
-fn customer_id(record: &Record) -> Result<nextbest_models::customer::CustomerId, Problem> {
+pub(crate) fn customer_id(record: &Record) -> Result<nextbest_models::customer::CustomerId, Problem> {
     nextbest_models::customer::CustomerId::new(record.customer_id.as_str())
         .map_err(|error| Problem::internal(&error))
 }
@@ -126,6 +126,7 @@ async fn hold_now(
                 hold_as: &record.decision_id,
                 now,
                 since: Stopwatch::start(),
+                terms: Terms::live(app),
             };
             asked.decide().await?.record.decision
         }
@@ -147,7 +148,7 @@ async fn hold_now(
 }
 
 /// The contact as an event; the same decision and action give the same id, so that it counts once.
-fn contacted(record: &Record, action_id: &str, now: Timestamp) -> Result<Event, EventFault> {
+pub(crate) fn contacted(record: &Record, action_id: &str, now: Timestamp) -> Result<Event, EventFault> {
     let action = record.decision.actions.iter().find(|action| &*action.action_id == action_id);
     let id = || Some(record.customer_id.clone());
     let draft = EventDraft {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nextbest_models::decision::{Candidate, Name};
+use nextbest_models::policy::contact::Budget;
 use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::units::Timestamp;
 
@@ -17,19 +18,36 @@ use crate::problem::Problem;
 use crate::store::{Committed, Draw, Hold, Limit, LogEntry, Reservation, StoreError, Subject, Taking};
 
 /// Times that a decision is made again because others came first; each of them made progress.
-const MAX_ROUNDS: u32 = 200;
+pub(super) const MAX_ROUNDS: u32 = 200;
+
+/// On which terms contacts are held.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    /// For how long.
+    pub(crate) reserve_minutes: u32,
+    /// The overnight list they stand on, and the capacity that they draw on besides their budgets.
+    pub(crate) listing: Option<(&'a str, &'a Budget)>,
+}
+
+impl Terms<'_> {
+    /// Those of a live decision.
+    pub(crate) fn live(app: &App) -> Self {
+        Self { reserve_minutes: app.project.policy.contact().reserve_minutes, listing: None }
+    }
+}
 
 /// What a request is about.
-pub(super) struct Asked<'a> {
-    pub(super) app: &'a App,
-    pub(super) request: &'a Request,
-    pub(super) request_id: &'a str,
-    pub(super) subject: &'a Subject,
-    pub(super) decision_id: &'a str,
+pub(crate) struct Asked<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) request: &'a Request,
+    pub(crate) request_id: &'a str,
+    pub(crate) subject: &'a Subject,
+    pub(crate) decision_id: &'a str,
     /// Under which decision contacts are held: this one, or the deferred one that is activated.
-    pub(super) hold_as: &'a str,
-    pub(super) now: Timestamp,
-    pub(super) since: Stopwatch,
+    pub(crate) hold_as: &'a str,
+    pub(crate) now: Timestamp,
+    pub(crate) since: Stopwatch,
+    pub(crate) terms: Terms<'a>,
 }
 
 /// A decision that is made and, unless it is a dry run, kept.
@@ -71,12 +89,14 @@ impl Asked<'_> {
         Ok(self.without_store(record, known).await)
     }
 
-    fn record(&self, known: &Known, situation: Situation) -> Record {
+    pub(super) fn record(&self, known: &Known, situation: Situation) -> Record {
         let (app, request) = (self.app, self.request);
         let question = question(request);
         let decision = decide(&app.project.policy, &situation, &question);
         let holds = request.mode == Mode::Live && known.fresh && !request.defer_activation;
-        let reservations = decision.actions.iter().filter(|action| holds && action.counted);
+        // A contact on a list takes of a capacity, whether or not anything else counts it.
+        let counted = |action: &Candidate| action.counted || self.terms.listing.is_some();
+        let reservations = decision.actions.iter().filter(|action| holds && counted(action));
         let reservations = reservations.map(|action| self.reservation(action)).collect();
         Record {
             decision_id: self.decision_id.to_owned(),
@@ -94,15 +114,18 @@ impl Asked<'_> {
             decision,
             reservations,
             deferred: request.defer_activation,
+            snapshot_id: self.terms.listing.map(|(snapshot_id, _)| snapshot_id.to_owned()),
         }
     }
 
     fn reservation(&self, action: &Candidate) -> Reservation {
-        let minutes = i64::from(self.app.project.policy.contact().reserve_minutes);
-        let draw = |budget: &Name| {
-            let rules = self.app.project.policy.budgets().find(|rules| *rules.id == **budget)?;
-            let (period, _) = rules.period.around(self.now);
-            Some(Draw { budget_id: rules.id.clone(), period, cost_minor: action.cost_minor })
+        let minutes = i64::from(self.terms.reserve_minutes);
+        let budget = |id: &Name| self.app.project.policy.allowance(id);
+        let capacity = self.terms.listing.map(|(_, capacity)| capacity);
+        let draw = |budget: &Budget| Draw {
+            budget_id: budget.id.clone(),
+            period: budget.period.around(self.now).0,
+            cost_minor: action.cost_minor,
         };
         Reservation {
             decision_id: self.hold_as.to_owned(),
@@ -110,12 +133,12 @@ impl Asked<'_> {
             channel: action.channel.to_string(),
             at: self.now,
             expires_at: self.now.plus_millis(minutes * 60_000),
-            draws: action.budgets.iter().filter_map(draw).collect(),
+            draws: action.budgets.iter().filter_map(budget).chain(capacity).map(draw).collect(),
         }
     }
 
     /// Logs the decision, and holds its contacts with the same write.
-    async fn keep(&self, record: &Record, known: &Known) -> Result<Committed, StoreError> {
+    pub(super) async fn keep(&self, record: &Record, known: &Known) -> Result<Committed, StoreError> {
         let app = self.app;
         if record.mode == Mode::DryRun {
             return Ok(Committed::Done);
@@ -144,10 +167,10 @@ impl Asked<'_> {
     }
 
     /// A budget had no room: gives back what expired of it, else does without it for a while.
-    async fn spent(&self, draw: &Draw, situation: &mut Situation) {
+    pub(super) async fn spent(&self, draw: &Draw, situation: &mut Situation) {
         let given_back = self.app.store.give_back_expired(draw, self.now).await;
         if !matches!(given_back, Ok(true)) {
-            let rules = self.app.project.policy.budgets().find(|rules| rules.id == draw.budget_id);
+            let rules = self.app.project.policy.allowance(&draw.budget_id);
             let ends = rules.map_or(self.now, |rules| rules.period.around(self.now).1);
             self.app.budgets.note(&draw.budget_id, ends, self.now);
             situation.exhausted.insert(Name::from(draw.budget_id.as_str()), ends);
@@ -173,11 +196,7 @@ fn takings(app: &App, reservations: &[Reservation]) -> Vec<Taking> {
     let mut takings: BTreeMap<&str, Taking> = BTreeMap::new();
     for draw in reservations.iter().flat_map(|reservation| &reservation.draws) {
         let nothing = || {
-            let rules = app.project.policy.budgets().find(|rules| rules.id == draw.budget_id);
-            let limit = rules.map_or(Limit::default(), |rules| Limit {
-                max_contacts: rules.max_contacts,
-                max_cost_minor: rules.max_cost_minor,
-            });
+            let limit = app.project.policy.allowance(&draw.budget_id).map(Limit::of).unwrap_or_default();
             Taking { draw: Draw { cost_minor: 0, ..draw.clone() }, n_contacts: 0, limit }
         };
         let taking = takings.entry(&draw.budget_id).or_insert_with(nothing);

@@ -10,32 +10,31 @@ use nextbest_models::units::{Seed, Timestamp};
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::store::{StoreError, StoredCustomer, Subject};
+use crate::store::{Reservation, StoreError, StoredCustomer, Subject};
 
 /// The customer, and how that came about.
-pub(super) struct Known {
-    pub(super) stored: StoredCustomer,
+pub(crate) struct Known {
+    pub(crate) stored: StoredCustomer,
     /// Whether anything was ever known of them.
-    pub(super) known: bool,
+    pub(crate) known: bool,
     /// Whether the store answered, so that contacts can be held.
-    pub(super) fresh: bool,
+    pub(crate) fresh: bool,
     /// What was missing.
-    pub(super) degraded: Vec<&'static str>,
+    pub(crate) degraded: Vec<&'static str>,
 }
 
 impl Known {
     /// Asks the store for as long as `limit`, then the memory of this process.
-    pub(super) async fn load(app: &App, subject: &Subject, limit: Duration) -> Result<Self, Problem> {
+    pub(crate) async fn load(app: &App, subject: &Subject, limit: Duration) -> Result<Self, Problem> {
         let schema = &app.project.schema;
         let answer = tokio::time::timeout(limit, app.store.customer(subject, schema)).await;
         let code = match answer {
             Ok(Ok(Some(stored))) => {
                 app.memory.keep(subject, &stored);
-                return Ok(Self { stored, known: true, fresh: true, degraded: Vec::new() });
+                return Ok(Self::fresh(Some(stored), subject, app));
             }
             Ok(Ok(None)) => {
-                let stored = StoredCustomer::new(subject, schema);
-                return Ok(Self { stored, known: false, fresh: true, degraded: vec!["unknown_customer"] });
+                return Ok(Self { degraded: vec!["unknown_customer"], ..Self::fresh(None, subject, app) });
             }
             Ok(Err(StoreError::State { .. })) => "stale_state",
             Ok(Err(error)) if error.is_transient() => {
@@ -57,19 +56,37 @@ impl Known {
         })
     }
 
+    /// Of a customer whom the store just gave, or has not.
+    pub(crate) fn fresh(stored: Option<StoredCustomer>, subject: &Subject, app: &App) -> Self {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| StoredCustomer::new(subject, &app.project.schema));
+        Self { stored, known, fresh: true, degraded: Vec::new() }
+    }
+
     /// The situation at `now`; `decision_id` seeds the exploration.
-    pub(super) fn situation(&self, app: &App, decision_id: &str, now: Timestamp) -> Situation {
+    pub(crate) fn situation(&self, app: &App, decision_id: &str, now: Timestamp) -> Situation {
         let seed = Seed(nextbest_models::customer::stable_hash(decision_id));
-        let project = &app.project;
-        let blank = Situation::of(project, &self.stored.customer, self.known, now, seed);
-        let live = self.stored.reservations.iter().filter(|held| held.is_live(now));
-        let mut situation = blank.reserved(live.map(crate::store::Reservation::as_contact));
-        situation.limits_unknown = !self.fresh;
-        situation.evidence = app.beliefs.evidence();
-        situation.exhausted = app.budgets.exhausted(now);
-        match &app.artifact {
-            Some(artifact) => situation.scored(project, artifact),
-            None => situation,
-        }
+        let situation = situation(app, &self.stored, self.known, now, seed);
+        Situation { limits_unknown: !self.fresh, ..situation }
+    }
+}
+
+/// All that a decision on `stored` at `now` rests on: what is held for them, models, evidence and spent budgets included.
+pub(crate) fn situation(
+    app: &App,
+    stored: &StoredCustomer,
+    known: bool,
+    now: Timestamp,
+    seed: Seed,
+) -> Situation {
+    let project = &app.project;
+    let blank = Situation::of(project, &stored.customer, known, now, seed);
+    let live = stored.reservations.iter().filter(|held| held.is_live(now));
+    let mut situation = blank.reserved(live.map(Reservation::as_contact));
+    situation.evidence = app.beliefs.evidence();
+    situation.exhausted = app.budgets.exhausted(now);
+    match &app.artifact {
+        Some(artifact) => situation.scored(project, artifact),
+        None => situation,
     }
 }

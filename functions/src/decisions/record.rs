@@ -45,6 +45,9 @@ pub struct Record {
     /// Whether contacts are held only once the caller says that it goes ahead.
     #[serde(default)]
     pub deferred: bool,
+    /// The overnight list that it stands on, if it was made for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
 }
 
 /// Why a record cannot be decided again.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use nextbest_models::policy::contact::Budget;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,14 @@ pub struct Limit {
     pub max_contacts: Option<u64>,
     /// Most cost; none for any.
     pub max_cost_minor: Option<i64>,
+}
+
+impl Limit {
+    /// Of a budget of policy.toml, or a campaign's capacity.
+    #[must_use]
+    pub const fn of(budget: &Budget) -> Self {
+        Self { max_contacts: budget.max_contacts, max_cost_minor: budget.max_cost_minor }
+    }
 }
 
 /// Where a budget stands.
@@ -117,34 +126,66 @@ pub(super) fn take(
     update.build()
 }
 
-/// The write by which what was held for `draw` until `expires_at` becomes final: the contact was made.
-pub(super) fn settle(
-    table: &str,
-    draw: &Draw,
-    expires_at: Timestamp,
-    now: Timestamp,
-) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
-    let slot = slot(expires_at);
-    let update = Update::builder().table_name(table).set_key(Some(place(draw)));
-    if is_over(slot, now) {
-        // It may have been given back; a contact that was made all the same counts whatever the limit says.
-        return update
-            .update_expression("SET #format = :format ADD #contacts :one, #cost :cost")
+/// What the end of reservations changes of one budget: what is counted, and what is held by when it expires.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shift {
+    contacts: i64,
+    cost_minor: i64,
+    held: BTreeMap<i64, (i64, i64)>,
+}
+
+impl Shift {
+    /// The contact was made: what was held until `expires_at` becomes final.
+    pub(super) fn make(&mut self, draw: &Draw, expires_at: Timestamp, now: Timestamp) {
+        if is_over(slot(expires_at), now) {
+            // It may have been given back; a contact that was made all the same counts whatever the limit says.
+            self.contacts += 1;
+            self.cost_minor += draw.cost_minor;
+        } else {
+            self.let_go(draw, expires_at);
+        }
+    }
+
+    /// The contact will not be made: what is held is given back before its time. Only of a reservation that is still live;
+    /// what is over is given back as a whole.
+    pub(super) fn give_up(&mut self, draw: &Draw, expires_at: Timestamp) {
+        self.contacts -= 1;
+        self.cost_minor -= draw.cost_minor;
+        self.let_go(draw, expires_at);
+    }
+
+    fn let_go(&mut self, draw: &Draw, expires_at: Timestamp) {
+        let (contacts, cost) = self.held.entry(slot(expires_at)).or_default();
+        *contacts -= 1;
+        *cost -= draw.cost_minor;
+    }
+
+    /// The write, of the budget and period of `draw`: one, since a transaction takes an item once.
+    pub(super) fn write(
+        &self,
+        table: &str,
+        draw: &Draw,
+    ) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+        let mut sums = "SET #format = :format ADD #contacts :contacts, #cost :cost".to_owned();
+        let mut update = Update::builder().table_name(table).set_key(Some(place(draw)));
+        for (n, (slot, (contacts, cost))) in self.held.iter().enumerate() {
+            sums += &format!(", #held{n} :held{n}, #held_cost{n} :held_cost{n}");
+            update = update
+                .expression_attribute_names(format!("#held{n}"), format!("{HELD}{slot}"))
+                .expression_attribute_names(format!("#held_cost{n}"), format!("{HELD_COST}{slot}"))
+                .expression_attribute_values(format!(":held{n}"), number(*contacts))
+                .expression_attribute_values(format!(":held_cost{n}"), number(*cost));
+        }
+        update
+            .update_expression(sums)
             .expression_attribute_names("#format", FORMAT)
             .expression_attribute_names("#contacts", CONTACTS)
             .expression_attribute_names("#cost", COST_MINOR)
             .expression_attribute_values(":format", number(ITEM_FORMAT))
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":cost", number(draw.cost_minor))
-            .build();
+            .expression_attribute_values(":contacts", number(self.contacts))
+            .expression_attribute_values(":cost", number(self.cost_minor))
+            .build()
     }
-    update
-        .update_expression("ADD #held :less_one, #held_cost :less_cost")
-        .expression_attribute_names("#held", format!("{HELD}{slot}"))
-        .expression_attribute_names("#held_cost", format!("{HELD_COST}{slot}"))
-        .expression_attribute_values(":less_one", number(-1))
-        .expression_attribute_values(":less_cost", number(-draw.cost_minor))
-        .build()
 }
 
 fn is_over(slot: i64, now: Timestamp) -> bool {

@@ -17,7 +17,7 @@ use super::item::{
     Attributes, Item, PK, RESERVED, SCHEMA, SK, STATE, VERSION, WRITER, check_format, key, read_bytes,
     read_number, read_text,
 };
-use super::reservations::{Reservation, encode};
+use super::reservations::{Ended, Reservation, encode};
 use super::retry::Backoff;
 use crate::clock;
 
@@ -25,6 +25,8 @@ const STATE_SK: &str = "state";
 // Eight writers that never rest were seen to beat a ninth 16 times in a row; waits add up to 3 s on average.
 const FOLD_ATTEMPTS: u32 = 48;
 const FOLD_WAIT_MS: u64 = 128;
+const SCAN_ATTEMPTS: u32 = 8;
+const SCAN_WAIT_MS: u64 = 1000;
 /// A reservation whose time is over is remembered for so long, so that a contact made late still counts.
 const FORGET_DAYS: i32 = 2;
 
@@ -101,6 +103,18 @@ impl StoredCustomer {
     pub fn new(subject: &Subject, schema: &Schema) -> Self {
         Self { customer: Customer::new(subject.id().clone(), schema), version: 0, reservations: Vec::new() }
     }
+
+    /// Leaves the reservations that stand on, and gives those of `held` that a fold ended.
+    fn end(&mut self, held: &[Reservation], now: Timestamp) -> Ended {
+        let standing = std::mem::take(&mut self.reservations);
+        let given_up =
+            held.iter().filter(|one| one.is_live(now) && !standing.contains(one)).cloned().collect();
+        let (made, open): (Vec<_>, Vec<_>) =
+            standing.into_iter().partition(|one| one.is_made(&self.customer));
+        self.reservations =
+            open.into_iter().filter(|one| now < one.expires_at.plus_days(FORGET_DAYS)).collect();
+        Ended { made, given_up }
+    }
 }
 
 impl Store {
@@ -126,6 +140,18 @@ impl Store {
         now: Timestamp,
         mut fold: impl FnMut(&mut Customer) -> (R, bool),
     ) -> Result<Folded<R>, StoreError> {
+        self.fold_stored(subject, schema, now, |stored| fold(&mut stored.customer)).await
+    }
+
+    /// [`Store::fold`] over the state and what is held beside it. `fold` may take reservations away: what those whose time
+    /// is not over hold of budgets is given back with the same write.
+    pub async fn fold_stored<R>(
+        &self,
+        subject: &Subject,
+        schema: &Schema,
+        now: Timestamp,
+        mut fold: impl FnMut(&mut StoredCustomer) -> (R, bool),
+    ) -> Result<Folded<R>, StoreError> {
         let mut backoff = Backoff::new(FOLD_ATTEMPTS, FOLD_WAIT_MS);
         let mut ours: Option<(String, Folded<R>)> = None;
         loop {
@@ -136,27 +162,25 @@ impl Store {
             {
                 return Ok(folded);
             }
-            let StoredCustomer { mut customer, version: before, reservations } = match &item {
+            let mut stored = match &item {
                 Some(item) => decode(item, schema)?,
                 None => StoredCustomer::new(subject, schema),
             };
-            let (answer, changed) = fold(&mut customer);
+            let (before, held) = (stored.version, stored.reservations.clone());
+            let (answer, changed) = fold(&mut stored);
             let attempts = backoff.attempts();
             if !changed {
                 return Ok(Folded { answer, version: before, attempts });
             }
             let writer = clock::new_id("w").unwrap_or_else(|_| format!("w_{before}_{attempts}"));
             let folded = Folded { answer, version: before + 1, attempts };
-            let (made, open): (Vec<_>, Vec<_>) =
-                reservations.into_iter().partition(|reservation| reservation.is_made(&customer));
-            let open: Vec<Reservation> =
-                open.into_iter().filter(|one| now < one.expires_at.plus_days(FORGET_DAYS)).collect();
-            let held = Held { version: before + 1, reservations: &open };
-            let item = state_attributes(subject, schema, &customer, &held, &writer)?;
-            let written = if made.iter().all(|reservation| reservation.draws.is_empty()) {
+            let ended = stored.end(&held, now);
+            let held = Held { version: before + 1, reservations: &stored.reservations };
+            let item = state_attributes(subject, schema, &stored.customer, &held, &writer)?;
+            let written = if ended.draws_on_nothing() {
                 self.write_if_version(item, before).await?
             } else {
-                self.write_settling(item, before, &made, now).await?
+                self.write_settling(item, before, &ended, now).await?
             };
             if written {
                 return Ok(folded);
@@ -210,11 +234,22 @@ pub struct CustomerScan<'a> {
 }
 
 impl CustomerScan<'_> {
-    /// The next page of customers, possibly empty; none at the end.
+    /// The next page of customers, possibly empty; none at the end. A page that is throttled is asked for again: a scan of
+    /// hours does not begin anew for it.
     pub async fn next(&mut self, schema: &Schema) -> Result<Option<Vec<StoredCustomer>>, StoreError> {
         if self.done {
             return Ok(None);
         }
+        let mut backoff = Backoff::new(SCAN_ATTEMPTS, SCAN_WAIT_MS);
+        loop {
+            match self.page(schema).await {
+                Err(error) if error.is_transient() && backoff.wait().await => {}
+                page => return page.map(Some),
+            }
+        }
+    }
+
+    async fn page(&mut self, schema: &Schema) -> Result<Vec<StoredCustomer>, StoreError> {
         let request = self.store.client.scan().table_name(&self.store.table);
         let request = request.segment(self.segment).total_segments(self.n_segments);
         let request = request
@@ -223,12 +258,12 @@ impl CustomerScan<'_> {
             .expression_attribute_names("#sk", SK)
             .expression_attribute_values(":customer", AttributeValue::S(CUSTOMER.to_owned()))
             .expression_attribute_values(":state", AttributeValue::S(STATE_SK.to_owned()))
-            .set_exclusive_start_key(self.start.take());
+            .set_exclusive_start_key(self.start.clone());
         let page = request.send().await.map_err(|error| self.store.named("Scan", &error))?;
         self.start = page.last_evaluated_key;
         self.done = self.start.is_none();
         let items = page.items.unwrap_or_default();
-        items.iter().map(|item| decode(item, schema)).collect::<Result<_, _>>().map(Some)
+        items.iter().map(|item| decode(item, schema)).collect()
     }
 }
 

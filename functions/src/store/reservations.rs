@@ -3,17 +3,20 @@
 //! They stand in the customer's own item, so that a decision still reads one item. Logging a decision, holding its
 //! contacts and drawing on budgets is one transaction: all of it happens or none, whoever races and whatever is cut off.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use nextbest_models::customer::{Customer, stable_hash};
 use nextbest_models::feature::Schema;
 use nextbest_models::policy::contact::PastContact;
+use nextbest_models::policy::hopper::is_capacity;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::budgets::{self, Draw, Taking};
+use super::budgets::{self, Draw, Shift, Taking};
 use super::customers::{Held, Subject, state_attributes};
 use super::decisions::LogEntry;
 use super::error::StoreError;
@@ -54,6 +57,16 @@ impl Reservation {
         })
     }
 
+    fn drawn(&self) -> impl Iterator<Item = (&Draw, Timestamp)> {
+        self.draws.iter().map(|draw| (draw, self.expires_at))
+    }
+
+    /// Whether it stands on an overnight list.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.draws.iter().any(|draw| is_capacity(&draw.budget_id))
+    }
+
     /// Whether it still counts at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
@@ -76,6 +89,34 @@ pub struct Hold<'a> {
     pub takings: &'a [Taking],
     /// Until when the new ones are held.
     pub expires_at: Timestamp,
+}
+
+/// Reservations that a write of the customer ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ended {
+    /// The contacts were made.
+    pub(super) made: Vec<Reservation>,
+    /// They will not be; their time is not over.
+    pub(super) given_up: Vec<Reservation>,
+}
+
+impl Ended {
+    /// What changes of each budget and period.
+    fn shifts(&self, now: Timestamp) -> BTreeMap<(&str, Timestamp), (&Draw, Shift)> {
+        let mut shifts: BTreeMap<_, (&Draw, Shift)> = BTreeMap::new();
+        for (ended, made) in [(&self.made, true), (&self.given_up, false)] {
+            for (draw, expires_at) in ended.iter().flat_map(Reservation::drawn) {
+                let key = (draw.budget_id.as_str(), draw.period);
+                let (_, shift) = shifts.entry(key).or_insert_with(|| (draw, Shift::default()));
+                if made { shift.make(draw, expires_at, now) } else { shift.give_up(draw, expires_at) }
+            }
+        }
+        shifts
+    }
+
+    pub(super) fn draws_on_nothing(&self) -> bool {
+        self.made.iter().chain(&self.given_up).all(|reservation| reservation.draws.is_empty())
+    }
 }
 
 /// What came of committing a decision.
@@ -194,12 +235,13 @@ impl Store {
     }
 
     /// Writes a customer's new state if the stored one still has version `before`, and with it makes final what is held
-    /// for contacts that were made; false when another wrote first.
+    /// for contacts that were made and gives back what is held for contacts that were given up; false when another wrote
+    /// first.
     pub(super) async fn write_settling(
         &self,
         item: Attributes,
         before: i64,
-        made: &[Reservation],
+        ended: &Ended,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let refused = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Refused {
@@ -214,12 +256,9 @@ impl Store {
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":before", AttributeValue::N(before.to_string()));
         let mut writes = vec![TransactWriteItem::builder().put(put.build().map_err(refused)?).build()];
-        for reservation in made {
-            for draw in &reservation.draws {
-                let update =
-                    budgets::settle(&self.table, draw, reservation.expires_at, now).map_err(refused)?;
-                writes.push(TransactWriteItem::builder().update(update).build());
-            }
+        for (draw, shift) in ended.shifts(now).into_values() {
+            let update = shift.write(&self.table, draw).map_err(refused)?;
+            writes.push(TransactWriteItem::builder().update(update).build());
         }
         let request = self.client.transact_write_items().set_transact_items(Some(writes));
         match request.send().await {

@@ -14,6 +14,7 @@ use crate::customer::stable_hash;
 use crate::decision::Name;
 
 mod example;
+mod hopper;
 mod limits;
 
 /// A fault of policy.toml.
@@ -88,6 +89,7 @@ impl Policy {
         unique(&file.actions, &mut faults);
         limits::circles(&file.actions, &mut faults);
         let mut warnings = limits::check(&file, &mut faults);
+        warnings.extend(hopper::check(&file, &mut faults));
         general(&file, &mut faults);
         let context_weights = context_weights(&file, &names, &mut faults);
         let fallback = fallback(&file, &mut faults);
@@ -107,6 +109,8 @@ impl Policy {
             exploration: file.exploration,
             control: file.control,
             contact: file.contact,
+            capacities: file.hopper.capacities(),
+            hopper: file.hopper,
             fallback,
             channels,
             caps: file.caps,

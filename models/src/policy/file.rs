@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::contact::{Budget, Cap, Suppression};
 use super::control::ControlRules;
 use super::exploration::Exploration;
+use super::hopper::HopperRules;
 use super::selector::Selector;
 use crate::action::Action;
 use crate::decision::Direction;
@@ -27,6 +28,9 @@ pub struct PolicyFile {
     /// How long contacts are held.
     #[serde(default)]
     pub contact: ContactRules,
+    /// What is run overnight.
+    #[serde(default)]
+    pub hopper: HopperRules,
     /// What callers may say of the moment for rules to use.
     #[serde(default)]
     pub context: BTreeMap<String, ContextKind>,
