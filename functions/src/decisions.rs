@@ -261,10 +261,7 @@ fn compose(app: &App, request: &Request, kept: &Kept) -> Answer {
     }
     head.features =
         FeatureState::of(app, &known.stored.customer, &record.situation.features, record.created_at);
-    head.experiment = Experiment {
-        arm: record.situation.control.model.then(|| "model_control".to_owned()),
-        control: record.situation.control.policy,
-    };
+    head.experiment = Experiment::of(record.situation.control);
     head.exploration = Exploration {
         kind: app.project.policy.exploration().name(),
         choice_probability: decision.choice_probability,

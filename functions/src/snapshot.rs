@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::lifecycle::Stage;
+use nextbest_models::policy::control::Assignment;
 use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
@@ -130,6 +131,9 @@ pub struct AtRisk {
     pub drivers: Vec<String>,
     /// What the policy would offer: action and channel.
     pub recommended: Option<(String, String)>,
+    /// To which control groups they belong.
+    #[serde(default)]
+    pub control: Assignment,
 }
 
 /// Builds a snapshot and makes it the current one.
@@ -205,6 +209,7 @@ fn at_risk(
         value_at_risk_minor: share(value, probability),
         drivers: raising.map(|part| part.code.to_owned()).collect(),
         recommended: recommended(app, artifact, stored, now),
+        control: project.policy.control().assign(customer.id(), now),
     })
 }
 
