@@ -31,6 +31,7 @@ use crate::provenance::{
     Absent, Experiment, Exploration, FeatureState, Interval, Provenance, Reason, Timing, reasons,
 };
 use crate::request::Json;
+use crate::route::Function;
 use crate::store::{LoggedDecision, Subject};
 use keep::{Asked, Kept};
 
@@ -208,6 +209,7 @@ async fn next_best_action(
     timing.step("decide");
 
     let mut answer = compose(&app, &request, &kept);
+    app.metrics.answered(Function::NextBestAction, &answer.head.degraded, now);
     timing.step("explain");
     answer.timing_us = timing.steps();
     Ok(axum::Json(answer))

@@ -23,6 +23,7 @@ use crate::events::expiry_seconds;
 use crate::problem::Problem;
 use crate::provenance::{Provenance, Timing};
 use crate::request::Json;
+use crate::route::Function;
 use answer::build;
 
 pub use answer::{Outcome, Quote};
@@ -99,6 +100,7 @@ async fn quote(
         head.degraded = vec!["store_unreachable".to_owned()];
         quote = build(&app, head, &request, choices, control)?;
     }
+    app.metrics.answered(Function::Price, &quote.head.degraded, now);
     timing.step("save");
     quote.timing_us = timing.steps();
     Ok(axum::Json(quote))
