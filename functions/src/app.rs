@@ -40,7 +40,7 @@ pub struct Parts {
     pub auth: Authenticator,
     /// The identity of the project folder.
     pub policy_sha256: String,
-    /// Longest that a decision may take.
+    /// Longest that a decision or price may take.
     pub deadline: Duration,
     /// Answers so far, and what they lacked.
     pub metrics: Metrics,

@@ -186,9 +186,9 @@ struct Offered {
 async fn next_best_action(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(since): Extension<Stopwatch>,
     Json(request): Json<Request>,
 ) -> Result<axum::Json<Answer>, Problem> {
-    let since = Stopwatch::start();
     let mut timing = Timing::start();
     let now = app.clock.now();
     let subject = check(&app, &request)?;

@@ -6,6 +6,8 @@
 
 mod answer;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{Extension, Path, State};
 use axum::routing::{get, post};
@@ -17,7 +19,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::door::RequestId;
 use crate::events::expiry_seconds;
 use crate::problem::Problem;
@@ -76,6 +78,7 @@ const fn one() -> i64 {
 async fn quote(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(since): Extension<Stopwatch>,
     Json(request): Json<Request>,
 ) -> Result<axum::Json<Quote>, Problem> {
     let mut timing = Timing::start();
@@ -91,19 +94,27 @@ async fn quote(
     let mut quote = build(&app, head, &request, choices, control)?;
     timing.step("decide");
 
-    let document = serde_json::to_value(&quote).map_err(|error| Problem::internal(&error))?;
-    let expires = expiry_seconds(quote.expires_at, KEEP_DAYS);
-    if let Err(error) = app.store.put_quote(&quote.quote_id, &document, expires).await {
-        tracing::warn!(%error, quote_id = quote.quote_id, "the quote could not be stored");
+    if let Some(code) = store(&app, &quote, app.deadline.saturating_sub(since.elapsed())).await? {
         let choices = choose(&app, None, control, &request)?;
         let mut head = quote.head;
-        head.degraded = vec!["store_unreachable".to_owned()];
+        head.degraded = vec![code.to_owned()];
         quote = build(&app, head, &request, choices, control)?;
     }
     app.metrics.answered(Function::Price, &quote.head.degraded, now);
     timing.step("save");
     quote.timing_us = timing.steps();
     Ok(axum::Json(quote))
+}
+
+/// Stores the quote within `limit`; where it cannot be, the code that says why.
+async fn store(app: &App, quote: &Quote, limit: Duration) -> Result<Option<&'static str>, Problem> {
+    let document = serde_json::to_value(quote).map_err(|error| Problem::internal(&error))?;
+    let expires = expiry_seconds(quote.expires_at, KEEP_DAYS);
+    let stored = tokio::time::timeout(limit, app.store.put_quote(&quote.quote_id, &document, expires)).await;
+    let Ok(stored) = stored else { return Ok(Some("store_slow")) };
+    let Err(error) = stored else { return Ok(None) };
+    tracing::warn!(%error, quote_id = quote.quote_id, "the quote could not be stored");
+    Ok(Some("store_unreachable"))
 }
 
 async fn show(
