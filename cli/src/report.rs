@@ -93,7 +93,7 @@ pub fn decide_all(folder: &Folder, as_of: Option<Timestamp>) -> Result<DecisionR
 }
 
 /// The artifact in use; none before the first training.
-fn current(folder: &Folder) -> Result<Option<Artifact>, Failure> {
+pub fn current(folder: &Folder) -> Result<Option<Artifact>, Failure> {
     let name = folder.artifacts().join("CURRENT");
     if !name.exists() {
         return Ok(None);

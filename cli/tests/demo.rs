@@ -7,6 +7,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+#[path = "demo/replay.rs"]
+mod replay;
+
 /// A project folder as `nextbest init` makes it.
 fn shop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -104,6 +107,7 @@ fn the_demo_closes_the_loop() {
     assert!(header.starts_with("customer_id,cutoff,orders_30d,"), "{header}");
     assert!(header.ends_with(",churn,churn_part,conversion,conversion_part"), "{header}");
     assert!(nextbest(&["load"], folder.path()).status.success());
+    replay::every_decision(folder.path(), &report);
     the_hopper_is_filled(folder.path());
 }
 

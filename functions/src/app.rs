@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::door;
 use crate::health;
 use crate::memory::{Beliefs, Memory, SpentBudgets};
+use crate::metrics::Metrics;
 use crate::openapi;
 use crate::store::Store;
 
@@ -39,8 +40,10 @@ pub struct Parts {
     pub auth: Authenticator,
     /// The identity of the project folder.
     pub policy_sha256: String,
-    /// Longest that a decision may take.
+    /// Longest that a decision or price may take.
     pub deadline: Duration,
+    /// Answers so far, and what they lacked.
+    pub metrics: Metrics,
     /// Customers read last.
     pub memory: Memory,
     /// Budgets found used up.
@@ -103,6 +106,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             policy_sha256: project.fingerprint(),
             deadline: config.deadline,
+            metrics: Metrics::default(),
             memory: Memory::default(),
             budgets: SpentBudgets::default(),
             beliefs: Beliefs::default(),

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::door::RequestId;
 use crate::paging::{self, Paging};
 use crate::problem::Problem;
-use crate::provenance::{Absent, Interval, ModelVersion, model_versions};
+use crate::provenance::{Absent, Experiment, Interval, ModelVersion, model_versions};
 use crate::request::Query;
 use crate::snapshot::{AtRisk, Cutoff, Header};
 use crate::store::Series;
@@ -92,6 +92,8 @@ struct Row {
     /// The same with what the project's list of reasons says of them now.
     driver_reasons: Vec<Driver>,
     recommended: Option<Recommended>,
+    /// Who is held out stays on the list, to be measured, not to be contacted.
+    experiment: Experiment,
     contactable: Absent,
 }
 
@@ -185,6 +187,7 @@ fn row(reasons: &ReasonList, level: Option<f64>, customer: AtRisk) -> Row {
         driver_reasons: customer.drivers.iter().map(|code| driver(reasons, code)).collect(),
         drivers: customer.drivers,
         recommended: customer.recommended.map(|(action_id, channel)| Recommended { action_id, channel }),
+        experiment: Experiment::of(customer.control),
         contactable: Absent::because("no_consent_data"),
     }
 }

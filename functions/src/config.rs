@@ -19,7 +19,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (ARTIFACT, "an artifact file to use instead of the one artifacts/CURRENT names"),
     (TABLE, "DynamoDB table; default nextbest"),
     (AUTH, "who may call: api-key (default), jwt or iam"),
-    (DEADLINE, "longest that a decision may take, in milliseconds, 20 to 25000; default 1000"),
+    (
+        DEADLINE,
+        "longest that a decision or price may take, in milliseconds, 20 to 25000; default 1000; with an \
+         Idempotency-Key a quarter more",
+    ),
     (API_KEYS, "role:sha256hex,role:sha256hex,... ; needed for api-key"),
 ];
 
@@ -45,7 +49,7 @@ pub struct Config {
     pub table: String,
     /// How callers are known.
     pub auth: AuthMode,
-    /// Longest that a decision may take.
+    /// Longest that a decision or price may take; with an Idempotency-Key a quarter more, to keep the answer.
     pub deadline: Duration,
     /// The hashed API keys; empty unless `auth` is [`AuthMode::ApiKey`].
     pub keys: Keys,

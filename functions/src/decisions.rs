@@ -34,6 +34,7 @@ use crate::provenance::{
     Absent, Experiment, Exploration, FeatureState, Interval, Provenance, Reason, Timing, reasons,
 };
 use crate::request::Json;
+use crate::route::Function;
 use crate::store::{LoggedDecision, Subject};
 use keep::Kept;
 
@@ -202,9 +203,9 @@ struct Offered {
 async fn next_best_action(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(since): Extension<Stopwatch>,
     Json(request): Json<Request>,
 ) -> Result<axum::Json<Answer>, Problem> {
-    let since = Stopwatch::start();
     let mut timing = Timing::start();
     let now = app.clock.now();
     let subject = check(&app, &request)?;
@@ -226,6 +227,7 @@ async fn next_best_action(
     timing.step("decide");
 
     let mut answer = compose(&app, &request, &kept);
+    app.metrics.answered(Function::NextBestAction, &answer.head.degraded, now);
     timing.step("explain");
     answer.timing_us = timing.steps();
     Ok(axum::Json(answer))
@@ -279,10 +281,7 @@ fn compose(app: &App, request: &Request, kept: &Kept) -> Answer {
     }
     head.features =
         FeatureState::of(app, &known.stored.customer, &record.situation.features, record.created_at);
-    head.experiment = Experiment {
-        arm: record.situation.control.model.then(|| "model_control".to_owned()),
-        control: record.situation.control.policy,
-    };
+    head.experiment = Experiment::of(record.situation.control);
     head.exploration = Exploration {
         kind: app.project.policy.exploration().name(),
         choice_probability: decision.choice_probability,

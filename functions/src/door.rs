@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::request::read_body;
@@ -36,6 +36,8 @@ pub fn close(routes: Router<App>, app: App) -> Router {
 }
 
 async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    // Deadlines count from here.
+    request.extensions_mut().insert(Stopwatch::start());
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match admit(&app, &request) {

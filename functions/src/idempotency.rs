@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: the same key with the same body is answered once and then repeated; with another body refused.
 //!
-//! Keys are kept apart by caller and path, hashed, for a day. While the store is away a request goes through
-//! unguarded rather than not at all: whatever it would have repeated could not be stored either.
+//! Keys are kept apart by caller and path, hashed, for a day. While the store is away, or takes longer than a quarter of
+//! the deadline for a key, a request goes through unguarded rather than late or not at all: decisions hold contacts
+//! against caps, and events have ids of their own.
 
 use std::future::Future;
 
@@ -43,7 +44,12 @@ where
     let (key, digest) = (sha256_hex(place.as_bytes()), sha256_hex(&body));
     let token = clock::new_id("claim")?;
     let seconds = || app.clock.now().as_millis() / 1000;
-    match app.store.claim_answer(&key, &digest, &token, seconds()).await {
+    let claim = app.store.claim_answer(&key, &digest, &token, seconds());
+    let Ok(claimed) = tokio::time::timeout(app.deadline / 4, claim).await else {
+        tracing::warn!("the store is slow: answering without an idempotency guard");
+        return Ok(work(body).await);
+    };
+    match claimed {
         Ok(Claim::Ours(token)) => {
             let response = work(body).await;
             finish(app, &key, &digest, &token, response).await
@@ -78,17 +84,21 @@ async fn finish(
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| Problem::internal(&error))?;
     let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() <= MAX_ANSWER_BYTES);
-    let kept = match text {
-        Some(text) if parts.status.is_success() && is_json(&parts.headers) => {
-            let answer = StoredAnswer { status: parts.status.as_u16(), body: text.to_owned() };
-            let now_seconds = app.clock.now().as_millis() / 1000;
-            app.store.keep_answer(key, digest, token, &answer, now_seconds).await
+    let keeping = async {
+        match text {
+            Some(text) if parts.status.is_success() && is_json(&parts.headers) => {
+                let answer = StoredAnswer { status: parts.status.as_u16(), body: text.to_owned() };
+                let now_seconds = app.clock.now().as_millis() / 1000;
+                app.store.keep_answer(key, digest, token, &answer, now_seconds).await
+            }
+            // A refusal or failure changed nothing: the same key may be tried again.
+            _ => app.store.release_answer(key, token).await,
         }
-        // A refusal or failure changed nothing: the same key may be tried again.
-        _ => app.store.release_answer(key, token).await,
     };
-    if let Err(error) = kept {
-        tracing::warn!(%error, "the answer of an idempotency key could not be kept");
+    match tokio::time::timeout(app.deadline / 4, keeping).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the answer of an idempotency key could not be kept"),
+        Err(_) => tracing::warn!("the store is slow: the answer of an idempotency key is not kept"),
     }
     Ok(Response::from_parts(parts, bytes.into()))
 }

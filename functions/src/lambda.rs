@@ -11,12 +11,18 @@ use std::future::Future;
 use axum::Router;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{self, FmtContext};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::metrics;
 use crate::store::Store;
 use crate::{hopper, snapshot};
 
@@ -78,6 +84,39 @@ fn log_as_json() {
     let quiet = || [("aws_config", LevelFilter::WARN), ("aws_smithy_runtime", LevelFilter::WARN)];
     let levels =
         named.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO).with_targets(quiet()));
-    let lines = tracing_subscriber::fmt::layer().json().with_target(false).without_time();
-    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+    let lines = fmt::layer().json().with_target(false).without_time();
+    let lines = lines.with_filter(levels.with_target(metrics::TARGET, LevelFilter::OFF));
+    let counts = fmt::layer().event_format(Bare);
+    let counts = counts.with_filter(Targets::new().with_target(metrics::TARGET, LevelFilter::INFO));
+    tracing_subscriber::registry().with(lines).with(counts).init();
+}
+
+/// Writes an event's message as it is, a line: it is JSON already, of a form that CloudWatch asks for.
+struct Bare;
+
+impl<S, N> FormatEvent<S, N> for Bare
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        writeln!(writer, "{}", message.0)
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod problem;
 pub mod request;
 pub mod store;
 pub mod memory;
+pub mod metrics;
 pub mod app;
 pub mod idempotency;
 pub mod door;

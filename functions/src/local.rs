@@ -4,7 +4,7 @@ use axum::Router;
 
 use crate::app::App;
 use crate::route::Function;
-use crate::{at_risk, decisions, events, prices, scores};
+use crate::{at_risk, decisions, events, metrics, prices, scores};
 
 /// The endpoints of one function.
 pub fn routes(function: Function) -> Router<App> {
@@ -17,8 +17,8 @@ pub fn routes(function: Function) -> Router<App> {
     }
 }
 
-/// All endpoints of all functions.
+/// All endpoints of all functions, and the counts that CloudWatch keeps elsewhere.
 pub fn router(app: App) -> Router {
-    let all = Function::ALL.iter().fold(Router::new(), |all, &function| all.merge(routes(function)));
+    let all = Function::ALL.iter().fold(metrics::routes(), |all, &function| all.merge(routes(function)));
     app.serve(all)
 }

@@ -1,29 +1,34 @@
 //! `price`: quotes prices for a basket, and shows quotes.
 //!
-//! A price depends on the item, its list price and its cost, never on a feature of the customer. A quote holds only
-//! because it is stored: when it cannot be, or no demand is known, the list price is named instead and `degraded`
-//! says why. A checkout is never left without a price.
+//! A price depends on the item, its list price and its cost, never on a feature of the customer; which control group
+//! they were drawn into is none. A quote holds only because it is stored: when it cannot be, or no demand is known, the
+//! list price is named instead and `degraded` says why. A checkout is never left without a price.
 
-use std::collections::BTreeMap;
+mod answer;
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, Path, State};
 use axum::routing::{get, post};
 use nextbest_models::customer::CustomerId;
-use nextbest_models::pricing::{
-    DemandModel, Guardrail, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, Rung, choose_price,
-};
-use nextbest_models::units::{Currency, Money, Timestamp};
-use serde::{Deserialize, Serialize};
+use nextbest_models::policy::control::Assignment;
+use nextbest_models::pricing::{DemandModel, PriceChoice, PriceRefusal, PriceRequest, choose_price};
+use nextbest_models::units::{Currency, Timestamp};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::door::RequestId;
 use crate::events::expiry_seconds;
 use crate::problem::Problem;
-use crate::provenance::{Absent, Provenance, Timing};
+use crate::provenance::{Provenance, Timing};
 use crate::request::Json;
+use crate::route::Function;
+use answer::build;
+
+pub use answer::{Outcome, Quote};
 
 /// Most items of one quote.
 pub const MAX_ITEMS: usize = 100;
@@ -70,93 +75,10 @@ const fn one() -> i64 {
     1
 }
 
-/// How a quote came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// At least one price came from the demand model.
-    Quoted,
-    /// None did: list prices, inside their bounds.
-    ListPriceFallback,
-}
-
-/// The answer, and what is stored.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Quote {
-    #[serde(flatten)]
-    head: Provenance,
-    outcome: Outcome,
-    /// Names the quote; also the decision.
-    quote_id: String,
-    /// Until when the prices hold.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
-    signature: Absent,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    customer_id: Option<CustomerId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<String>,
-    market: Option<String>,
-    #[schema(value_type = String)]
-    currency: Currency,
-    /// amount_minor, currency.
-    #[schema(value_type = Object)]
-    total: Money,
-    items: Vec<PricedItem>,
-    legal: Legal,
-    timing_us: BTreeMap<&'static str, u64>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct PricedItem {
-    sku: String,
-    quantity: i64,
-    /// model, no_demand, no_cost or conflict.
-    #[schema(value_type = String)]
-    basis: PriceBasis,
-    list_price_minor: i64,
-    model_price_minor: i64,
-    quoted_price_minor: i64,
-    floor_minor: i64,
-    ceiling_minor: i64,
-    /// code, before_minor, after_minor.
-    #[schema(value_type = Vec<Object>)]
-    guardrails: Vec<Guardrail>,
-    purchase_probability: Optional<f64>,
-    elasticity: Optional<ElasticityInterval>,
-    demand_index: Absent,
-    /// price_minor, probability, expected_margin_minor.
-    #[schema(value_type = Vec<Object>)]
-    ladder: Vec<Rung>,
-}
-
-/// A value, or null beside the reason why there is none.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-enum Optional<T: ToSchema> {
-    Known(T),
-    Absent(Absent),
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct ElasticityInterval {
-    value: f64,
-    lo: f64,
-    hi: f64,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Legal {
-    /// No feature of a person enters a price.
-    personalised: bool,
-    /// Lowest price of the prior 30 days: the ledger of shown prices arrives later.
-    lowest_30_days_minor: Absent,
-}
-
 async fn quote(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(since): Extension<Stopwatch>,
     Json(request): Json<Request>,
 ) -> Result<axum::Json<Quote>, Problem> {
     let mut timing = Timing::start();
@@ -166,23 +88,33 @@ async fn quote(
     timing.step("parse");
 
     let demand = app.artifact.as_ref().and_then(|artifact| artifact.demand());
-    let choices = choose(&app, demand, &request)?;
+    let control = assign(&app, &request, now);
+    let choices = choose(&app, demand, control, &request)?;
     let head = Provenance::new(&app, quote_id, request_id, now);
-    let mut quote = build(&app, head, &request, choices)?;
+    let mut quote = build(&app, head, &request, choices, control)?;
     timing.step("decide");
 
-    let document = serde_json::to_value(&quote).map_err(|error| Problem::internal(&error))?;
-    let expires = expiry_seconds(quote.expires_at, KEEP_DAYS);
-    if let Err(error) = app.store.put_quote(&quote.quote_id, &document, expires).await {
-        tracing::warn!(%error, quote_id = quote.quote_id, "the quote could not be stored");
-        let choices = choose(&app, None, &request)?;
+    if let Some(code) = store(&app, &quote, app.deadline.saturating_sub(since.elapsed())).await? {
+        let choices = choose(&app, None, control, &request)?;
         let mut head = quote.head;
-        head.degraded = vec!["store_unreachable".to_owned()];
-        quote = build(&app, head, &request, choices)?;
+        head.degraded = vec![code.to_owned()];
+        quote = build(&app, head, &request, choices, control)?;
     }
+    app.metrics.answered(Function::Price, &quote.head.degraded, now);
     timing.step("save");
     quote.timing_us = timing.steps();
     Ok(axum::Json(quote))
+}
+
+/// Stores the quote within `limit`; where it cannot be, the code that says why.
+async fn store(app: &App, quote: &Quote, limit: Duration) -> Result<Option<&'static str>, Problem> {
+    let document = serde_json::to_value(quote).map_err(|error| Problem::internal(&error))?;
+    let expires = expiry_seconds(quote.expires_at, KEEP_DAYS);
+    let stored = tokio::time::timeout(limit, app.store.put_quote(&quote.quote_id, &document, expires)).await;
+    let Ok(stored) = stored else { return Ok(Some("store_slow")) };
+    let Err(error) = stored else { return Ok(None) };
+    tracing::warn!(%error, quote_id = quote.quote_id, "the quote could not be stored");
+    Ok(Some("store_unreachable"))
 }
 
 async fn show(
@@ -227,14 +159,26 @@ fn check(app: &App, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-fn choose(app: &App, demand: Option<&DemandModel>, request: &Request) -> Result<Vec<PriceChoice>, Problem> {
+/// The control groups of the customer; a basket without one is in none.
+fn assign(app: &App, request: &Request, now: Timestamp) -> Assignment {
+    let rules = app.project.policy.control();
+    request.customer_id.as_ref().map(|id| rules.assign(id, now)).unwrap_or_default()
+}
+
+fn choose(
+    app: &App,
+    demand: Option<&DemandModel>,
+    control: Assignment,
+    request: &Request,
+) -> Result<Vec<PriceChoice>, Problem> {
     let price = |(at, item): (usize, &Item)| {
         let asked = PriceRequest {
             sku: item.sku.clone(),
             list_price_minor: item.list_price_minor,
             unit_cost_minor: item.unit_cost_minor,
         };
-        choose_price(&app.project.pricing, demand, &asked).map_err(|refusal| refused(at, &refusal))
+        let choice = choose_price(&app.project.pricing, demand, control, &asked);
+        choice.map_err(|refusal| refused(at, &refusal))
     };
     request.items.iter().enumerate().map(price).collect()
 }
@@ -245,76 +189,4 @@ fn refused(at: usize, refusal: &PriceRefusal) -> Problem {
         PriceRefusal::OutOfRange { field, .. } => field,
     };
     Problem::invalid(format!("items[{at}].{field}"), refusal.to_string())
-}
-
-fn build(
-    app: &App,
-    mut head: Provenance,
-    request: &Request,
-    choices: Vec<PriceChoice>,
-) -> Result<Quote, Problem> {
-    let minutes = i64::from(app.project.pricing.lock_minutes);
-    let expires_at = head.created_at.plus_millis(minutes * 60_000);
-    head.valid_until = expires_at;
-    let modelled = choices.iter().any(|choice| choice.basis == PriceBasis::Model);
-    let outcome = if modelled { Outcome::Quoted } else { Outcome::ListPriceFallback };
-    if app.artifact.as_ref().and_then(|artifact| artifact.demand()).is_none() {
-        head.degraded.push("no_demand_model".to_owned());
-    }
-    head.degraded.extend(choices.iter().filter_map(|choice| {
-        let code = match choice.basis {
-            PriceBasis::Model => return None,
-            PriceBasis::NoDemand => "no_demand",
-            PriceBasis::NoCost => "no_cost",
-            PriceBasis::Conflict => "rules_conflict",
-        };
-        Some(format!("{code}:{}", choice.sku))
-    }));
-    let total = total_minor(request, &choices)?;
-    let items = request.items.iter().zip(choices).map(|(item, choice)| priced(item, choice)).collect();
-    Ok(Quote {
-        quote_id: head.decision_id.clone(),
-        head,
-        outcome,
-        expires_at,
-        signature: Absent::because("not_signed"),
-        customer_id: request.customer_id.clone(),
-        session_id: request.session_id.clone(),
-        market: request.market.clone(),
-        currency: request.currency,
-        total: Money { amount_minor: total, currency: request.currency },
-        items,
-        legal: Legal { personalised: false, lowest_30_days_minor: Absent::because("no_price_ledger") },
-        timing_us: BTreeMap::new(),
-    })
-}
-
-fn total_minor(request: &Request, choices: &[PriceChoice]) -> Result<i64, Problem> {
-    let lines = request.items.iter().zip(choices);
-    let sum: i128 =
-        lines.map(|(item, choice)| i128::from(item.quantity) * i128::from(choice.quoted_price_minor)).sum();
-    i64::try_from(sum).map_err(|_| Problem::invalid("items", format!("the total {sum} exceeds 64 bits")))
-}
-
-fn priced(item: &Item, choice: PriceChoice) -> PricedItem {
-    let absent = |code| Absent::because(code);
-    PricedItem {
-        sku: choice.sku,
-        quantity: item.quantity,
-        basis: choice.basis,
-        list_price_minor: choice.list_price_minor,
-        model_price_minor: choice.model_price_minor,
-        quoted_price_minor: choice.quoted_price_minor,
-        floor_minor: choice.floor_minor,
-        ceiling_minor: choice.ceiling_minor,
-        guardrails: choice.guardrails,
-        purchase_probability: choice
-            .purchase_probability
-            .map_or(Optional::Absent(absent("no_price_shown")), |p| Optional::Known(p.get())),
-        elasticity: choice.elasticity.map_or(Optional::Absent(absent("no_demand")), |e| {
-            Optional::Known(ElasticityInterval { value: e.value, lo: e.lo, hi: e.hi })
-        }),
-        demand_index: absent("not_computed"),
-        ladder: choice.ladder,
-    }
 }

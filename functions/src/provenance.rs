@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::Customer;
+use nextbest_models::policy::control::Assignment;
 use nextbest_models::project::Project;
 use nextbest_models::propensity::{Explanation, ProbabilityInterval, PropensityModel};
 use nextbest_models::units::Timestamp;
@@ -80,12 +81,25 @@ pub struct FeatureState {
 }
 
 /// What the customer is held out of.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Experiment {
-    /// `model_control` where the decision was made with average propensities.
-    pub arm: Option<String>,
+    /// `policy_control` where nothing is decided for the customer, `model_control` where averages decide; else null.
+    pub arm: Option<&'static str>,
     /// Whether the customer is held out.
     pub control: bool,
+}
+
+impl Experiment {
+    /// Of a customer of these groups.
+    #[must_use]
+    pub const fn of(control: Assignment) -> Self {
+        let arm = match (control.policy, control.model) {
+            (true, _) => Some("policy_control"),
+            (false, true) => Some("model_control"),
+            (false, false) => None,
+        };
+        Self { arm, control: control.policy }
+    }
 }
 
 /// How the winner was chosen.
@@ -162,7 +176,7 @@ impl Provenance {
             policy: policy_version(app),
             models: app.artifact.as_ref().map(model_versions).unwrap_or_default(),
             features: FeatureState::unknown(app, now),
-            experiment: Experiment { arm: None, control: false },
+            experiment: Experiment::of(Assignment::default()),
             exploration: Exploration { kind: "none", choice_probability: 1.0 },
         }
     }

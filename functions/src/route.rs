@@ -1,7 +1,7 @@
 //! Every endpoint, once: which function answers it and who may call it.
 //!
 //! The routers, the role check, the API description, the template and the tests derive from [`ROUTES`]; an endpoint
-//! that is mounted but not listed here is closed to everyone.
+//! that is mounted but listed neither there nor in [`LOCAL_ROUTES`] is closed to everyone.
 
 use std::fmt;
 
@@ -154,16 +154,29 @@ pub const ROUTES: &[Route] = &[
     public("/v1/openapi.json", "This interface, described."),
 ];
 
+/// The endpoints that only a server on one machine has, for its administrator.
+pub const LOCAL_ROUTES: &[Route] = &[Route {
+    method: "GET",
+    path: "/metrics",
+    access: Access::Roles(&[]),
+    function: None,
+    summary: "Counts of answers and of what they lacked, as Prometheus reads them.",
+}];
+
+fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(LOCAL_ROUTES)
+}
+
 /// The endpoint of `method` and matched `path`; HEAD is GET without a body.
 #[must_use]
 pub fn find(method: &str, path: &str) -> Option<&'static Route> {
     let method = if method == "HEAD" { "GET" } else { method };
-    ROUTES.iter().find(|route| route.method == method && route.path == path)
+    all().find(|route| route.method == method && route.path == path)
 }
 
 /// The methods `path` knows, as an `Allow` header.
 #[must_use]
 pub fn allowed_methods(path: &str) -> String {
-    let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method);
+    let methods = all().filter(|route| route.path == path).map(|route| route.method);
     methods.collect::<Vec<_>>().join(", ")
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::lifecycle::Stage;
+use nextbest_models::policy::control::Assignment;
 use nextbest_models::policy::{Question, decide};
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
@@ -131,6 +132,9 @@ pub struct AtRisk {
     pub drivers: Vec<String>,
     /// What the policy would offer: action and channel.
     pub recommended: Option<(String, String)>,
+    /// To which control groups they belong.
+    #[serde(default)]
+    pub control: Assignment,
 }
 
 /// Builds a snapshot and makes it the current one.
@@ -199,6 +203,7 @@ fn at_risk(app: &App, model: &PropensityModel, stored: &StoredCustomer, now: Tim
         value_at_risk_minor: share(value, probability),
         drivers: raising.map(|part| part.code.to_owned()).collect(),
         recommended: recommended(app, stored, now),
+        control: project.policy.control().assign(customer.id(), now),
     })
 }
 

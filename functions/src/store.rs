@@ -51,6 +51,8 @@ pub use snapshots::{PAGE_SIZE, Series, SnapshotPage};
 
 /// Longest that one call of the SDK lasts, retries included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(4);
+/// Longest that one attempt of a call lasts.
+pub const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The table, through one client and its pool of connections.
 #[derive(Clone, Debug)]
@@ -80,7 +82,7 @@ impl Store {
     fn new(builder: Builder, table: &str) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(1000))
-            .operation_attempt_timeout(Duration::from_millis(2000))
+            .operation_attempt_timeout(ATTEMPT_LIMIT)
             .operation_timeout(CALL_LIMIT)
             .build();
         let retries = RetryConfig::standard()

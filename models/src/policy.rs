@@ -28,7 +28,7 @@ use control::ControlRules;
 use exploration::Exploration;
 use expression::{Formula, Rule};
 use facts::Names;
-use file::{Arbitration, Channel, ConsentRule, ContactRules};
+use file::{Arbitration, Channel, ConsentRule, ContactRules, ContextKind};
 use hopper::HopperRules;
 use response::OfferKey;
 use selector::{Selector, Subject};
@@ -174,6 +174,11 @@ impl Policy {
     /// The channels that treatments go through or that have rules.
     pub fn channels(&self) -> impl Iterator<Item = &String> {
         self.channels.keys()
+    }
+
+    /// What callers may say of the moment for rules to use, by name.
+    pub fn context(&self) -> impl Iterator<Item = (&String, &ContextKind)> {
+        self.names.context()
     }
 
     /// Who is held out.

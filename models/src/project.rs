@@ -215,8 +215,10 @@ impl Page {
 
     /// A fault at byte `at`.
     fn fault_at(&self, at: usize, message: String) -> ProjectFault {
-        let line = self.text.get(..at).map(|before| before.matches('\n').count() + 1);
-        ProjectFault { file: self.file, line, column: None, message }
+        let before = self.text.get(..at);
+        let line = before.map(|before| before.matches('\n').count() + 1);
+        let column = before.map(|before| before.rsplit('\n').next().unwrap_or("").chars().count() + 1);
+        ProjectFault { file: self.file, line, column, message }
     }
 
     /// A fault of the policy: behind the id it is within, at the text it is about.
@@ -225,16 +227,24 @@ impl Page {
         let quoted = [format!("\"{within}\""), within.clone()];
         let start = quoted.iter().find_map(|text| self.text.find(text.as_str())).unwrap_or(0);
         let behind = &self.text[start..];
-        match behind.find(near.as_str()).filter(|_| !near.is_empty()) {
-            Some(at) => {
-                let line_start = self.text[..start + at].rfind('\n').map_or(0, |end| end + 1);
-                let before = self.text[line_start..start + at].chars().count();
-                let column = column.map(|column| before + column);
-                ProjectFault { column, ..self.fault_at(start + at, message) }
-            }
-            None => self.fault_at(start, message),
-        }
+        let Some(at) = find_whole(behind, &near) else {
+            return self.fault_at(start, message);
+        };
+        let found = self.fault_at(start + at, message);
+        let column = found.column.map(|begins| begins + column.unwrap_or(1) - 1);
+        ProjectFault { column, ..found }
     }
+}
+
+/// Where `near`, if it is not empty, first stands in `text` as a whole: not as a part of a longer name.
+fn find_whole(text: &str, near: &str) -> Option<usize> {
+    let is_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let whole = |at: &usize| {
+        let (before, behind) = (text[..*at].chars().next_back(), text[at + near.len()..].chars().next());
+        !(is_name(before) && is_name(near.chars().next()))
+            && !(is_name(behind) && is_name(near.chars().next_back()))
+    };
+    text.match_indices(near).map(|(at, _)| at).filter(|_| !near.is_empty()).find(whole)
 }
 
 impl Project {

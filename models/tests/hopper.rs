@@ -167,7 +167,7 @@ fn read(hopper: &str) -> Result<Policy, Vec<PolicyFault>> {
          [[budget]]\nid = \"calls\"\nchannel = \"phone\"\nperiod = \"day\"\nmax_contacts = 9\n"
     );
     let file: PolicyFile = toml::from_str(&text).unwrap();
-    Policy::new(file, &["churn".to_owned()], &[])
+    Policy::new(file, &["churn".to_owned()], &[], &[])
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -29,6 +30,10 @@ pub enum Fault {
     LoseAnswer,
     /// It is refused: the service fails.
     Fail,
+    /// It is done and answered so much later.
+    Delay(Duration),
+    /// It is never answered.
+    Hang,
 }
 
 /// Asked with the operation (`PutItem`) and the number of the call from 0.
@@ -69,6 +74,11 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
             pass(&proxy, headers, body).await;
             refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
         }
+        Fault::Delay(time) => {
+            tokio::time::sleep(time).await;
+            pass(&proxy, headers, body).await
+        }
+        Fault::Hang => std::future::pending().await,
         Fault::Unprocessed { n_written } => in_part(&proxy, headers, &body, n_written).await,
     }
 }

@@ -45,6 +45,11 @@ pub struct Lambda {
 impl Lambda {
     /// Starts `binary` under an interface of its own, with `variables` beside those that Lambda sets.
     pub async fn start(binary: &Path, variables: &[(&str, String)]) -> Self {
+        Self::logging(binary, variables, Stdio::null()).await
+    }
+
+    /// The same, with its logs going to `log`.
+    pub async fn logging(binary: &Path, variables: &[(&str, String)], log: Stdio) -> Self {
         let (payloads, next) = mpsc::unbounded_channel();
         let waiting = Waiting::default();
         let api = Api { next: Arc::new(Mutex::new(next)), waiting: waiting.clone() };
@@ -57,7 +62,7 @@ impl Lambda {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let process = command(binary, variables).env("AWS_LAMBDA_RUNTIME_API", address).spawn();
+        let process = command(binary, variables).env("AWS_LAMBDA_RUNTIME_API", address).stdout(log).spawn();
         let process = process.unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         Self { process, payloads, waiting, n_sent: AtomicUsize::new(0) }
     }

@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use nextbest_functions::app::App;
 use nextbest_functions::clock::{Clock, Stopwatch};
-use nextbest_functions::config::Config;
 use nextbest_functions::decisions::record::{NotReplayable, Record};
-use nextbest_functions::keys::{NewKey, Role};
-use nextbest_functions::local;
+use nextbest_functions::keys::Role;
 use nextbest_functions::store::{CALL_LIMIT, Draw, Store};
-use nextbest_models::units::Timestamp;
-use nextbest_tests::backend::{self, Backend};
-use nextbest_tests::fault::{self, Fault};
-use nextbest_tests::fixture::{self, key, now, order_json};
+use nextbest_tests::fault::Fault;
+use nextbest_tests::fixture::{key, now};
+use nextbest_tests::world::{World, post};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -29,109 +26,6 @@ fn limits(cap: u32, budget: u32) -> String {
          [[cap]]\nid = \"week\"\nchannel = \"email\"\nmax = {cap}\nwindow_days = 7\n\
          [[budget]]\nid = \"day\"\ncampaign_type = \"follow_up\"\nperiod = \"day\"\nmax_contacts = {budget}\n"
     )
-}
-
-struct World {
-    base: String,
-    app: App,
-    config: Config,
-    keys: Vec<NewKey>,
-    client: reqwest::Client,
-    endpoint: String,
-    backend: Option<Backend>,
-    folder: tempfile::TempDir,
-}
-
-impl World {
-    async fn new(policy: &str) -> Self {
-        Self::with(policy, Duration::from_secs(20), |_, _| Fault::None).await
-    }
-
-    /// Over the embedded store behind a proxy that does what `plan` says.
-    async fn with(
-        policy: &str,
-        deadline: Duration,
-        plan: impl Fn(&str, usize) -> Fault + Send + Sync + 'static,
-    ) -> Self {
-        let backend = backend::embedded();
-        Store::local(&backend.endpoint, "nextbest").create_table().await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        fixture::install(folder.path());
-        let file = folder.path().join("policy.toml");
-        let text = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("{policy}\n{text}")).unwrap();
-        let endpoint = fault::proxy(&backend.endpoint, plan).await;
-        let (mut config, keys) = fixture::config(folder.path(), &Store::local(&endpoint, "nextbest"));
-        // Races on a loaded machine take their time; the test of the deadline sets its own.
-        config.deadline = deadline;
-        let (base, app) = serve(&config, &endpoint, now()).await;
-        let client = reqwest::Client::new();
-        Self {
-            base,
-            app,
-            config,
-            keys,
-            client,
-            endpoint: backend.endpoint.clone(),
-            backend: Some(backend),
-            folder,
-        }
-    }
-
-    /// Another process over the same store, without faults, at `at`.
-    async fn again(&self, at: Timestamp) -> (String, App) {
-        serve(&self.config, &self.endpoint, at).await
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        post(&self.client, &self.base, key(&self.keys, Role::Crm), path, body).await
-    }
-
-    async fn decide(&self, body: Value) -> Value {
-        let (status, decision) = self.post("/v1/decisions/next-best-action", &body).await;
-        assert_eq!(status, 200, "{decision}");
-        decision
-    }
-
-    /// Customers with one order each: new, and due for a follow-up.
-    async fn order(&self, customers: &[String]) {
-        for customer in customers {
-            let events = [order_json(customer, 1, 10, 2_000)];
-            let (status, told) = self.post("/v1/events", &json!({ "events": events })).await;
-            assert_eq!(
-                (status, &told["results"][0]["status"]),
-                (StatusCode::OK, &json!("accepted")),
-                "{told}"
-            );
-        }
-    }
-
-    async fn record(&self, decision: &Value) -> Record {
-        let id = decision["decision_id"].as_str().unwrap();
-        let logged = self.app.store.decision(id, now().as_millis() / 1000).await.unwrap().unwrap();
-        serde_json::from_value(logged.document).unwrap()
-    }
-}
-
-async fn serve(config: &Config, endpoint: &str, at: Timestamp) -> (String, App) {
-    let app = App::open(config, Store::local(endpoint, "nextbest"), Clock::fixed(at)).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let router = local::router(app.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (base, app)
-}
-
-async fn post(
-    client: &reqwest::Client,
-    base: &str,
-    key: &str,
-    path: &str,
-    body: &Value,
-) -> (StatusCode, Value) {
-    let request = client.post(format!("{base}{path}")).header("x-api-key", key).json(body);
-    let response = request.send().await.unwrap();
-    (response.status(), response.json().await.unwrap())
 }
 
 fn day() -> Draw {
@@ -381,5 +275,5 @@ async fn a_project_with_a_rule_that_is_wrong_does_not_open() {
     let error = App::open(&world.config, Store::local(&world.endpoint, "nextbest"), Clock::fixed(now()));
     let error = error.err().unwrap().to_string();
     assert!(error.contains("policy.toml:7:17: ") && error.contains("orders_90d"), "{error}");
-    assert!(Path::new(&file).exists() && world.backend.is_some());
+    assert!(Path::new(&file).exists());
 }

@@ -10,7 +10,7 @@ use nextbest_functions::app::{App, OpenError};
 use nextbest_functions::clock::Clock;
 use nextbest_functions::keys::{NewKey, Role};
 use nextbest_functions::request::MAX_BODY_BYTES;
-use nextbest_functions::route::{Access, ROUTES};
+use nextbest_functions::route::{Access, LOCAL_ROUTES, ROUTES};
 use nextbest_functions::store::{Store, Subject};
 use nextbest_functions::{local, snapshot};
 use nextbest_models::artifact::ArtifactError;
@@ -102,7 +102,7 @@ fn logistic(log_odds: f64) -> f64 {
 #[tokio::test]
 async fn every_endpoint_admits_exactly_its_roles() {
     let world = World::new().await;
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(LOCAL_ROUTES) {
         let url = format!("{}{}", world.base, route.path.replace("{id}", "x"));
         let method: reqwest::Method = route.method.parse().unwrap();
         let with = |key: Option<String>| {

@@ -184,6 +184,47 @@ async fn seed(local: &Local, keys: &[NewKey], now: Timestamp) {
     assert_eq!((status, &answer["counts"]["accepted"]), (200, &json!(3)), "{answer}");
 }
 
+#[tokio::test]
+async fn what_an_answer_lacks_is_a_metric_among_the_logs() {
+    let folder = tempfile::tempdir().unwrap();
+    fixture::install(folder.path());
+    let endpoint = format!("http://127.0.0.1:{}", backend::free_port());
+    let (config, keys) = fixture::config(folder.path(), &Store::local(&endpoint, "nextbest"));
+    let variables = [
+        ("NEXTBEST_PROJECT", folder.path().display().to_string()),
+        ("NEXTBEST_API_KEYS", config.keys.to_string()),
+        ("AWS_ENDPOINT_URL", endpoint),
+        // Counting goes on where nothing else is logged.
+        ("RUST_LOG", "off".to_owned()),
+    ];
+    let log = folder.path().join("log");
+    let stdout = Stdio::from(std::fs::File::create(&log).unwrap());
+    let lambda = Lambda::logging(&binary("price"), &variables, stdout).await;
+    let basket = json!({ "currency": "GBP", "items": [{ "sku": "MUG" }] });
+    let key = key(&keys, Role::Checkout);
+    let (_, quote) = ask(&lambda, "POST", "/v1/prices/quote", "", key, &basket).await;
+    assert_eq!(quote["degraded"][0], "store_unreachable", "{quote}");
+    drop(lambda);
+    let lines: Vec<Value> = std::fs::read_to_string(&log)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    // What CloudWatch asks of such a line: the members that are named as metrics and dimensions stand at its root.
+    let counted: Vec<&str> = lines
+        .iter()
+        .map(|line| {
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            assert_eq!(directive["Metrics"][0]["Name"], "degraded", "{line}");
+            assert_eq!(directive["Dimensions"], json!([["function", "code"]]));
+            assert!(line["_aws"]["Timestamp"].is_i64());
+            assert_eq!((&line["degraded"], &line["function"]), (&json!(1), &json!("price")));
+            line["code"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(counted, ["no_demand", "store_unreachable"]);
+}
+
 #[test]
 fn a_binary_that_cannot_start_says_why_and_ends() {
     let folder = tempfile::tempdir().unwrap();

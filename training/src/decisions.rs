@@ -3,6 +3,8 @@
 //!
 //! Every customer is decided once, as the functions would, at one moment; nothing is logged or held.
 
+pub mod reach;
+
 use std::collections::BTreeMap;
 
 use nextbest_models::artifact::Artifact;
@@ -162,9 +164,12 @@ impl Tally {
         if let Some(artifact) = artifact {
             situation = situation.scored(project, artifact);
         }
-        let question = Question { max_actions: 1, ..Question::default() };
-        let decision = decide(&project.policy, &situation, &question);
-        self.count(&decision, situation.control);
+        self.decide(project, &situation, &Question { max_actions: 1, ..Question::default() });
+    }
+
+    /// Decides `question` in `situation` and counts.
+    fn decide(&mut self, project: &Project, situation: &Situation, question: &Question) {
+        self.count(&decide(&project.policy, situation, question), situation.control);
     }
 
     fn count(&mut self, decision: &Decision, control: Assignment) {

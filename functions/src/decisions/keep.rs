@@ -168,8 +168,8 @@ impl Asked<'_> {
 
     /// A budget had no room: gives back what expired of it, else does without it for a while.
     pub(super) async fn spent(&self, draw: &Draw, situation: &mut Situation) {
-        let given_back = self.app.store.give_back_expired(draw, self.now).await;
-        if !matches!(given_back, Ok(true)) {
+        let giving_back = self.app.store.give_back_expired(draw, self.now);
+        if !matches!(tokio::time::timeout(self.left(), giving_back).await, Ok(Ok(true))) {
             let rules = self.app.project.policy.allowance(&draw.budget_id);
             let ends = rules.map_or(self.now, |rules| rules.period.around(self.now).1);
             self.app.budgets.note(&draw.budget_id, ends, self.now);

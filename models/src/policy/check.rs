@@ -162,7 +162,7 @@ fn general(file: &PolicyFile, faults: &mut Faults) {
     faults.range("", "min_propensity", arbitration.min_propensity, 0.0, 1.0);
     faults.range("", "min_worth_minor", arbitration.min_worth_minor, 0.0, 1e12);
     for (issue, weight) in &arbitration.issue_weights {
-        faults.range("", issue, *weight, 0.0, 100.0);
+        faults.range("issue_weights", issue, *weight, 0.0, 100.0);
         if !file.actions.iter().any(|action| action.issue == *issue) {
             faults.near("issue_weights", issue, format!("issue_weights: no action has the issue {issue:?}"));
         }

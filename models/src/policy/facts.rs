@@ -75,6 +75,11 @@ impl Names {
         Self { vocabulary: words, channels, context }
     }
 
+    /// What `[context]` declares.
+    pub(super) fn context(&self) -> impl Iterator<Item = (&String, &ContextKind)> {
+        self.context.iter().map(|(name, kind)| (name, kind))
+    }
+
     /// The facts of `situation` when `question` is asked.
     pub(super) fn collect<'a>(&self, situation: &'a Situation, question: &'a Question) -> Collected<'a> {
         let mut numbers = Vec::with_capacity(situation.features.len() + situation.scores.len() + 8);

@@ -283,18 +283,28 @@ impl DemandModel {
         }
         let category = category.map(str::to_owned).or(own.and_then(|record| record.category));
         let category = category.and_then(|name| self.record(DemandLevel::Category, &name));
-        let above = [category, self.record(DemandLevel::Overall, "")];
-        above.into_iter().flatten().find_map(|record| {
-            Some(DemandCurve {
-                level: record.level,
-                reference_price_minor: list_price_minor.max(1),
-                elasticity: record.elasticity?,
-                units_per_week: None,
-                base_probability: record.purchase_probability,
-                flags: vec!["pooled".to_owned()],
-            })
-        })
+        let shared = category.and_then(|record| pooled(&record, list_price_minor));
+        shared.or_else(|| self.average_curve(list_price_minor))
     }
+
+    /// The curve of all SKUs together, moved to `list_price_minor` (at least 1): what the model control is priced with.
+    /// None where no elasticity is known.
+    #[must_use]
+    pub fn average_curve(&self, list_price_minor: i64) -> Option<DemandCurve> {
+        pooled(&self.record(DemandLevel::Overall, "")?, list_price_minor)
+    }
+}
+
+/// The curve of many SKUs, for one of them.
+fn pooled(record: &DemandRecord, list_price_minor: i64) -> Option<DemandCurve> {
+    Some(DemandCurve {
+        level: record.level,
+        reference_price_minor: list_price_minor.max(1),
+        elasticity: record.elasticity?,
+        units_per_week: None,
+        base_probability: record.purchase_probability,
+        flags: vec!["pooled".to_owned()],
+    })
 }
 
 fn text(names: &[u8], at: U32, length: U32) -> Option<&str> {

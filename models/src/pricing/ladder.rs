@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::demand::{DemandCurve, DemandModel, Elasticity};
 use super::rules::{DefaultRules, PricingRules, Rounding, SkuRules};
 use crate::event::MAX_AMOUNT_MINOR;
+use crate::policy::control::Assignment;
 use crate::units::Probability;
 
 /// The model's own optimum is looked for up to this many list prices.
@@ -128,6 +129,8 @@ pub enum PriceBasis {
     NoCost,
     /// The rules conflict: the list price as it is.
     Conflict,
+    /// The customer is held out of the policy: the list price, inside its bounds.
+    Control,
 }
 
 /// One item to be priced.
@@ -201,9 +204,11 @@ pub struct PriceChoice {
 }
 
 /// Chooses the price of one item: the rung of the ladder with the largest expected margin; of equal ones the lowest.
+/// The policy control gets the list price, the model control the price that the average of all SKUs' demand asks for.
 pub fn choose_price(
     rules: &PricingRules,
     demand: Option<&DemandModel>,
+    control: Assignment,
     request: &PriceRequest,
 ) -> Result<PriceChoice, PriceRefusal> {
     let sku = rules.sku(&request.sku);
@@ -213,8 +218,13 @@ pub fn choose_price(
         Err(conflict) => return Ok(at_list_price(request, list, conflict)),
     };
     let category = sku.and_then(|sku| sku.category.as_deref());
-    let curve = demand.and_then(|demand| demand.curve(&request.sku, category, list));
+    let curve = demand.and_then(|demand| match (control.policy, control.model) {
+        (true, _) => None,
+        (false, true) => demand.average_curve(list),
+        (false, false) => demand.curve(&request.sku, category, list),
+    });
     let (basis, model_price_minor) = match (&curve, bounds.cost_minor) {
+        (None, _) if control.policy => (PriceBasis::Control, list),
         (None, _) => (PriceBasis::NoDemand, list),
         (_, None) => (PriceBasis::NoCost, list),
         (Some(curve), Some(cost)) => (PriceBasis::Model, optimum(curve.elasticity.value, cost, list)),

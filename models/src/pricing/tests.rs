@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::demand::seal;
 use super::*;
+use crate::policy::control::Assignment;
+
+/// Held out of nothing.
+const EVERYBODY: Assignment = Assignment { policy: false, model: false };
 
 const RULES: &str = r#"lock_minutes = 30
 n_rungs = 21
@@ -58,7 +62,7 @@ fn ask(sku: &str) -> PriceRequest {
 fn the_quoted_price_earns_most_of_the_ladder() {
     let rules = PricingRules::parse(RULES).unwrap();
     // At elasticity -2 the best price is twice the cost, 1220; of prices ending in 99 the ladder has 1099 to 1499.
-    let choice = choose_price(&rules, Some(&demand_of(-2.0, Some(0.05))), &ask("MUG")).unwrap();
+    let choice = choose_price(&rules, Some(&demand_of(-2.0, Some(0.05))), EVERYBODY, &ask("MUG")).unwrap();
     assert_eq!(
         (choice.basis, choice.model_price_minor, choice.quoted_price_minor),
         (PriceBasis::Model, 1220, 1199)
@@ -75,32 +79,74 @@ fn the_quoted_price_earns_most_of_the_ladder() {
 #[test]
 fn inelastic_demand_ends_at_the_ceiling_and_elastic_at_the_floor() {
     let rules = PricingRules::parse(RULES).unwrap();
-    let dear = choose_price(&rules, Some(&demand_of(-0.5, None)), &ask("MUG")).unwrap();
+    let dear = choose_price(&rules, Some(&demand_of(-0.5, None)), EVERYBODY, &ask("MUG")).unwrap();
     assert_eq!((dear.quoted_price_minor, dear.guardrails[0].code.as_str()), (1499, "ceiling"));
-    let cheap = choose_price(&rules, Some(&demand_of(-9.0, None)), &ask("MUG")).unwrap();
+    let cheap = choose_price(&rules, Some(&demand_of(-9.0, None)), EVERYBODY, &ask("MUG")).unwrap();
     assert_eq!((cheap.quoted_price_minor, cheap.guardrails[0].code.as_str()), (1099, "floor"));
 }
 
 #[test]
 fn without_model_or_cost_the_list_price_stands() {
     let rules = PricingRules::parse(RULES).unwrap();
-    let choice = choose_price(&rules, None, &ask("MUG")).unwrap();
+    let choice = choose_price(&rules, None, EVERYBODY, &ask("MUG")).unwrap();
     assert_eq!((choice.basis, choice.quoted_price_minor), (PriceBasis::NoDemand, 1299));
     assert!(choice.guardrails.is_empty() && choice.ladder.is_empty());
     let no_cost = PricingRules::parse(&RULES.replace("cost_ratio = 0.5\n", "")).unwrap();
-    let choice = choose_price(&no_cost, Some(&demand_of(-2.0, None)), &ask("PAN")).unwrap();
+    let choice = choose_price(&no_cost, Some(&demand_of(-2.0, None)), EVERYBODY, &ask("PAN")).unwrap();
     assert_eq!((choice.basis, choice.quoted_price_minor), (PriceBasis::NoCost, 3999));
+}
+
+#[test]
+fn the_policy_control_gets_list_prices_and_the_model_control_the_average_of_all() {
+    let rules = PricingRules::parse(RULES).unwrap();
+    let record = |level, name: &str, value: f64| DemandRecord {
+        level,
+        name: name.into(),
+        category: None,
+        reference_price_minor: 1299,
+        units_per_week: 10.0,
+        elasticity: Some(Elasticity { value, se: 0.1, lo: value - 0.2, hi: value + 0.2 }),
+        own: None,
+        purchase_probability: None,
+        n_weeks: 10,
+        n_units: 100,
+        n_shown: 0,
+        flags: vec![],
+    };
+    let records = vec![record(DemandLevel::Sku, "MUG", -2.0), record(DemandLevel::Overall, "", -1.8)];
+    let bytes = seal(records).unwrap();
+    let range = 0..bytes.len();
+    let demand = DemandModel::open(bytes.into(), range).unwrap();
+    let price = |control| choose_price(&rules, Some(&demand), control, &ask("MUG")).unwrap();
+    // Twice the cost of 610; 1.8 / 0.8 of it.
+    assert_eq!(price(EVERYBODY).model_price_minor, 1220);
+    let average = price(Assignment { policy: false, model: true });
+    // 610 * 1.8 / 0.8 = 1372.5: a half that rounding may take either way.
+    assert!((1372..=1373).contains(&average.model_price_minor), "{average:?}");
+    for model in [false, true] {
+        let held_out = price(Assignment { policy: true, model });
+        assert_eq!((held_out.basis, held_out.quoted_price_minor), (PriceBasis::Control, 1299));
+        assert!(held_out.ladder.is_empty() && held_out.elasticity.is_none());
+    }
+    // A list price outside the bounds is no price, for anybody.
+    let low = PriceRequest { unit_cost_minor: Some(1300), ..ask("MUG") };
+    let held_out = Assignment { policy: true, model: false };
+    let choice = choose_price(&rules, Some(&demand), held_out, &low).unwrap();
+    assert_eq!((choice.basis, choice.guardrails[0].code.as_str()), (PriceBasis::Control, "minimum_margin"));
 }
 
 #[test]
 fn what_cannot_be_priced_says_why() {
     let rules = PricingRules::parse(RULES).unwrap();
-    let refused = choose_price(&rules, None, &ask("HAT")).unwrap_err();
+    let refused = choose_price(&rules, None, EVERYBODY, &ask("HAT")).unwrap_err();
     assert_eq!(refused, PriceRefusal::NoListPrice { sku: "HAT".into() });
     let zero = PriceRequest { list_price_minor: Some(0), ..ask("HAT") };
-    assert!(matches!(choose_price(&rules, None, &zero), Err(PriceRefusal::OutOfRange { value: 0, .. })));
+    assert!(matches!(
+        choose_price(&rules, None, EVERYBODY, &zero),
+        Err(PriceRefusal::OutOfRange { value: 0, .. })
+    ));
     let dear = PriceRequest { unit_cost_minor: Some(4400), ..ask("PAN") };
-    let choice = choose_price(&rules, Some(&demand_of(-2.0, None)), &dear).unwrap();
+    let choice = choose_price(&rules, Some(&demand_of(-2.0, None)), EVERYBODY, &dear).unwrap();
     assert_eq!((choice.basis, choice.quoted_price_minor), (PriceBasis::Conflict, 3999));
     let conflict = choice.conflict.unwrap();
     assert_eq!((conflict.lower.as_str(), conflict.lower_minor), ("minimum_margin", 4632));
@@ -150,7 +196,7 @@ proptest! {
         let mut rules = PricingRules::parse(RULES).unwrap();
         (rules.rounding, rules.n_rungs, rules.default.min_margin_ratio) = (rounding, n_rungs, min_margin_ratio);
         let request = PriceRequest { sku: "NEW".into(), list_price_minor: Some(list), unit_cost_minor: Some(cost) };
-        let choice = choose_price(&rules, Some(&demand_of(elasticity, shown)), &request).unwrap();
+        let choice = choose_price(&rules, Some(&demand_of(elasticity, shown)), EVERYBODY, &request).unwrap();
         let price = choice.quoted_price_minor;
         if choice.basis == PriceBasis::Conflict {
             let conflict = choice.conflict.unwrap();

@@ -30,7 +30,12 @@ pub(super) fn check(file: &PolicyFile, faults: &mut Faults) -> Vec<String> {
             _ => {}
         }
     }
-    never_bind(file)
+    let mut warnings = never_bind(file);
+    let empty = file.budgets.iter().filter(|budget| budget.max_contacts == Some(0));
+    warnings.extend(empty.map(|budget| {
+        format!("budget {:?} has max_contacts = 0: nothing that draws on it is ever offered", budget.id)
+    }));
+    warnings
 }
 
 fn every<L: Limit>(limits: &[L], file: &PolicyFile, faults: &mut Faults) {
