@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nextbest_models::artifact::{
     Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer,
 };
+use nextbest_models::policy::response::OFFER_COLUMNS;
 use nextbest_models::project::{Project, ProjectFaults};
 use nextbest_models::propensity::Calibration;
 use nextbest_models::propensity::linear::{ColumnSpec, Transform};
@@ -135,7 +136,8 @@ fn the_examples_have_words_for_every_feature_in_both_directions() {
             assert!(raises.ends_with("it more likely") && lowers.ends_with("it less likely"), "{reason:?}");
             n_named += reason.features().len();
         }
-        assert_eq!(n_named, project.schema.n_features());
+        let n_offer = if project.settings.responses.is_empty() { 0 } else { OFFER_COLUMNS.len() };
+        assert_eq!(n_named, project.schema.n_features() + n_offer);
     }
 }
 
@@ -198,8 +200,12 @@ fn faults_name_file_line_and_value() {
     ];
     for (reason, line, expected) in cases {
         let faults = shop_with(&format!("{features}\n[[reason]]\n{reason}")).unwrap_err();
-        let expected = format!("features.toml:{}: {expected}", header + line);
-        assert!(faults.to_string().contains(&expected), "{faults} is not {expected}");
+        let place = format!("features.toml:{}:", header + line);
+        let told = faults.to_string();
+        assert!(
+            told.lines().any(|one| one.starts_with(&place) && one.contains(expected)),
+            "{told} is not {place} {expected}"
+        );
     }
 
     // Faults of features and of reasons come together.
