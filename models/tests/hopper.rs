@@ -213,3 +213,13 @@ fn a_campaign_that_cannot_be_is_named_with_what_is_allowed() {
         short.warnings()
     );
 }
+
+#[test]
+fn the_example_of_the_docs_reads() {
+    let page = include_str!("../../docs/policy.md");
+    let section = page.split("## The hopper").nth(1).unwrap();
+    let example = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let policy = read(&example.replace("stay_with_us", "stay")).unwrap();
+    assert_eq!((policy.hopper().campaigns.len(), policy.hopper().reserve_minutes), (1, 720));
+    assert_eq!(policy.capacities()[0].max_cost_minor, Some(40_000));
+}
