@@ -32,7 +32,7 @@ mod told;
 use ruler::{Arm, Ruler};
 
 const N_SEEDS: u64 = 20;
-const N_CUSTOMERS: u64 = 12_000;
+const N_CUSTOMERS: u64 = 6_000;
 /// Days of the legacy policy, from which is learned.
 const LEARN_DAYS: i32 = 270;
 /// Days of each arm: five decisions for everyone.
