@@ -61,6 +61,7 @@ pub async fn bind(port: u16) -> Result<TcpListener, Failure> {
 pub async fn app(folder: &Folder, open: &OpenStore, keys: Keys, clock: Clock) -> Result<App, Failure> {
     let app = App::open(&config(folder, &open.store, keys), open.store.clone(), clock)?;
     app.warm().await;
+    learn::believe(&app).await;
     Ok(app)
 }
 
@@ -70,8 +71,16 @@ pub async fn serve(
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
-    axum::serve(listener, local::router(app)).with_graceful_shutdown(stop).await?;
-    Ok(())
+    let learning = app.clone();
+    let listening = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(BELIEVE_EVERY).await;
+            learn::believe(&learning).await;
+        }
+    });
+    let served = axum::serve(listener, local::router(app)).with_graceful_shutdown(stop).await;
+    listening.abort();
+    Ok(served?)
 }
 
 /// Ends when a person presses Ctrl-C.

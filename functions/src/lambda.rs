@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics;
 use crate::store::Store;
-use crate::{hopper, snapshot};
+use crate::{hopper, learn, snapshot};
 
 /// Whatever ends a function.
 pub type Error = lambda_http::Error;
@@ -33,6 +33,15 @@ pub type Error = lambda_http::Error;
 pub fn run(routes: fn() -> Router<App>) -> Result<(), Error> {
     block_on(async {
         let app = open().await?;
+        lambda_http::run(app.serve(routes())).await
+    })
+}
+
+/// Runs `routes`, which decide, likewise, after taking over what was learned from outcomes.
+pub fn run_decisions(routes: fn() -> Router<App>) -> Result<(), Error> {
+    block_on(async {
+        let app = open().await?;
+        learn::believe(&app).await;
         lambda_http::run(app.serve(routes())).await
     })
 }
@@ -51,6 +60,7 @@ pub fn run_snapshot() -> Result<(), Error> {
 pub fn run_hopper() -> Result<(), Error> {
     block_on(async {
         let app = open().await?;
+        learn::believe(&app).await;
         let fill =
             |_: LambdaEvent<IgnoredAny>| async { hopper::run(&app, &|_| ()).await.map_err(Error::from) };
         lambda_runtime::run(service_fn(fill)).await

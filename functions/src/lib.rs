@@ -27,6 +27,7 @@ pub mod at_risk;
 pub mod scores;
 pub mod openapi;
 pub mod local;
+pub mod learn;
 pub mod snapshot;
 pub mod hopper;
 pub mod lambda;

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::clock::{self, NoEntropy};
 use crate::decisions;
 use crate::events::{self, expiry_seconds};
+use crate::learn::learn;
 use crate::store::{Series, StoreError, StoredCustomer};
 
 /// The model whose outcome is churn.
@@ -141,6 +142,10 @@ pub struct AtRisk {
 pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let artifact = app.artifact.as_ref().ok_or(SnapshotError::NoModel)?;
     let model = artifact.propensity(CHURN).ok_or(SnapshotError::NoModel)?;
+    // What outcomes taught moves what is recommended; without it the list is the list of yesterday's beliefs.
+    if let Err(error) = learn(app).await {
+        tracing::error!(%error, "nothing was learned from outcomes");
+    }
     let now = app.clock.now();
     let (mut rows, n_scanned) = score_all(app, model, now).await?;
     rank(&mut rows);

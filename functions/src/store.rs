@@ -14,10 +14,12 @@
 //! snapshot     current    snapshot_id S
 //! hopper#ID    page#NNNN  document S (100 contacts)       header          document S
 //! hopper       current    snapshot_id S
+//! beliefs      current    document S
 //! answer#HASH  answer     body_sha256 S, status N, document S, token S    (Idempotency-Key)
 //! ```
 
 mod answers;
+mod beliefs;
 mod budgets;
 mod bulk;
 mod customers;
@@ -27,6 +29,7 @@ mod item;
 mod quotes;
 mod reservations;
 mod retry;
+mod scan;
 mod snapshots;
 mod stages;
 mod table;
@@ -43,7 +46,7 @@ pub use answers::{Claim, StoredAnswer};
 pub use budgets::{BudgetState, Draw, Limit, Taking};
 pub use bulk::Loaded;
 pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
-pub use decisions::{LogEntry, LoggedDecision};
+pub use decisions::{DecisionScan, LogEntry, LogItem, LoggedDecision};
 pub use error::StoreError;
 pub use item::MAX_ITEM_BYTES;
 pub use reservations::{Committed, Hold, Reservation};

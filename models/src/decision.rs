@@ -127,6 +127,9 @@ impl Candidate {
 /// Where a propensity comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Maturity {
+    /// What the model said, before the action's own outcomes and prior; none where no model spoke.
+    #[serde(default)]
+    pub model: Option<Probability>,
     /// Weight of the model, 0 ..= 1; the rest is the action's prior.
     pub model_weight: f64,
     /// Matured outcomes of this action.

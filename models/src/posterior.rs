@@ -18,7 +18,7 @@ pub struct Evidence {
     pub n_outcomes: u64,
     /// Successes among them.
     pub n_successes: u64,
-    /// Successes that the model expected of them: the sum of the model's probabilities.
+    /// Successes that were expected of them: the sum of what the model said, or of what was believed where none spoke.
     pub expected: f64,
 }
 
@@ -44,7 +44,8 @@ impl Evidence {
 }
 
 /// P(outcome | customer, action) and where it comes from: the model corrected by the action's own outcomes, mixed with
-/// the prior by evidence, `(E0 P0 + E P) / (E0 + E)`. `None` where there is neither model nor prior.
+/// the prior by evidence, `(E0 P0 + E P) / (E0 + E)`; without a model the prior and the outcomes alone,
+/// `(E0 P0 + s) / (E0 + E)`. `None` where there is neither model nor prior.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub fn propensity(
@@ -56,14 +57,18 @@ pub fn propensity(
     let n_outcomes = evidence.n_outcomes;
     let (mixed, model_weight) = match (corrected, prior) {
         (Some(p), None) => (p, 1.0),
-        (None, Some(prior)) => (prior.propensity, 0.0),
+        // A beta prior worth `evidence` outcomes, and those that came.
+        (None, Some(prior)) => {
+            let successes = prior.evidence * prior.propensity + evidence.n_successes as f64;
+            (successes / (prior.evidence + n_outcomes as f64), 0.0)
+        }
         (Some(p), Some(prior)) => {
             let weight = n_outcomes as f64 / (n_outcomes as f64 + prior.evidence);
             (prior.propensity + weight * (p - prior.propensity), weight)
         }
         (None, None) => return None,
     };
-    Some((Probability::new(mixed.clamp(0.0, 1.0)).ok()?, Maturity { model_weight, n_outcomes }))
+    Some((Probability::new(mixed.clamp(0.0, 1.0)).ok()?, Maturity { model, model_weight, n_outcomes }))
 }
 
 #[cfg(test)]

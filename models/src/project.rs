@@ -21,7 +21,7 @@ use crate::lifecycle::LifecycleRules;
 use crate::policy::response::OFFER_COLUMNS;
 use crate::policy::{Policy, PolicyFault};
 use crate::pricing::rules::{PricingFault, PricingRules};
-use crate::units::{Currency, Seed};
+use crate::units::{Currency, Seed, Timestamp};
 use source::Source;
 
 /// The files of a project folder, in reading order.
@@ -57,6 +57,14 @@ pub struct ResponseRule {
     pub event: Vec<EventType>,
     /// Days after the contact.
     pub horizon_days: i32,
+}
+
+impl ResponseRule {
+    /// Whether an event of this type at `at` makes a contact at `contact` a success, if it names it.
+    #[must_use]
+    pub fn is_met(&self, event_type: EventType, at: Timestamp, contact: Timestamp) -> bool {
+        self.event.contains(&event_type) && contact <= at && at < contact.plus_days(self.horizon_days)
+    }
 }
 
 /// `[training]`: which cut-offs are made.

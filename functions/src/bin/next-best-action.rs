@@ -6,5 +6,5 @@
 use nextbest_functions::{decisions, lambda};
 
 fn main() -> Result<(), lambda::Error> {
-    lambda::run(decisions::routes)
+    lambda::run_decisions(decisions::routes)
 }

@@ -19,14 +19,13 @@ use super::item::{
 };
 use super::reservations::{Ended, Reservation, encode};
 use super::retry::Backoff;
+use super::scan::Scan;
 use crate::clock;
 
 const STATE_SK: &str = "state";
 // Eight writers that never rest were seen to beat a ninth 16 times in a row; waits add up to 3 s on average.
 const FOLD_ATTEMPTS: u32 = 48;
 const FOLD_WAIT_MS: u64 = 128;
-const SCAN_ATTEMPTS: u32 = 8;
-const SCAN_WAIT_MS: u64 = 1000;
 /// A reservation whose time is over is remembered for so long, so that a contact made late still counts.
 const FORGET_DAYS: i32 = 2;
 
@@ -219,51 +218,19 @@ impl Store {
     /// Starts a scan of all customers, in no order; `segment` of `n_segments` for parallel readers.
     #[must_use]
     pub const fn scan_customers(&self, segment: i32, n_segments: i32) -> CustomerScan<'_> {
-        CustomerScan { store: self, segment, n_segments, start: None, done: false }
+        CustomerScan(Scan::new(self, CUSTOMER, Some(STATE_SK), segment, n_segments))
     }
 }
 
 /// A running scan of customers.
 #[derive(Debug)]
-pub struct CustomerScan<'a> {
-    store: &'a Store,
-    segment: i32,
-    n_segments: i32,
-    start: Option<Attributes>,
-    done: bool,
-}
+pub struct CustomerScan<'a>(Scan<'a>);
 
 impl CustomerScan<'_> {
-    /// The next page of customers, possibly empty; none at the end. A page that is throttled is asked for again: a scan of
-    /// hours does not begin anew for it.
+    /// The next page of customers, possibly empty; none at the end.
     pub async fn next(&mut self, schema: &Schema) -> Result<Option<Vec<StoredCustomer>>, StoreError> {
-        if self.done {
-            return Ok(None);
-        }
-        let mut backoff = Backoff::new(SCAN_ATTEMPTS, SCAN_WAIT_MS);
-        loop {
-            match self.page(schema).await {
-                Err(error) if error.is_transient() && backoff.wait().await => {}
-                page => return page.map(Some),
-            }
-        }
-    }
-
-    async fn page(&mut self, schema: &Schema) -> Result<Vec<StoredCustomer>, StoreError> {
-        let request = self.store.client.scan().table_name(&self.store.table);
-        let request = request.segment(self.segment).total_segments(self.n_segments);
-        let request = request
-            .filter_expression("begins_with(#pk, :customer) AND #sk = :state")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_names("#sk", SK)
-            .expression_attribute_values(":customer", AttributeValue::S(CUSTOMER.to_owned()))
-            .expression_attribute_values(":state", AttributeValue::S(STATE_SK.to_owned()))
-            .set_exclusive_start_key(self.start.clone());
-        let page = request.send().await.map_err(|error| self.store.named("Scan", &error))?;
-        self.start = page.last_evaluated_key;
-        self.done = self.start.is_none();
-        let items = page.items.unwrap_or_default();
-        items.iter().map(|item| decode(item, schema)).collect()
+        let Some(items) = self.0.next().await? else { return Ok(None) };
+        items.iter().map(|item| decode(item, schema)).collect::<Result<_, _>>().map(Some)
     }
 }
 

@@ -7,9 +7,11 @@ use nextbest_models::event::Event;
 
 use super::error::StoreError;
 use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, Item, PK, SK, live, read_text};
+use super::scan::Scan;
 use super::{Loaded, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 
+const DECISION: &str = "decision#";
 const LOG: &str = "log";
 const OUTCOME: &str = "outcome#";
 
@@ -23,7 +25,7 @@ pub struct LoggedDecision {
 }
 
 fn partition(decision_id: &str) -> String {
-    format!("decision#{decision_id}")
+    format!("{DECISION}{decision_id}")
 }
 
 /// A decision as it is logged.
@@ -50,6 +52,12 @@ impl LogEntry<'_> {
 }
 
 impl Store {
+    /// Starts a scan of all decisions and their outcomes, in no order; `segment` of `n_segments`.
+    #[must_use]
+    pub const fn scan_decisions(&self, segment: i32, n_segments: i32, now_seconds: i64) -> DecisionScan<'_> {
+        DecisionScan { scan: Scan::new(self, DECISION, None, segment, n_segments), now_seconds }
+    }
+
     /// Logs a decision. It is written once and never again.
     pub async fn log_decision(&self, entry: &LogEntry<'_>) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.table).set_item(Some(entry.item()?));
@@ -107,6 +115,41 @@ impl Store {
             }
         }
         Ok(document.map(|document| LoggedDecision { document, outcomes }))
+    }
+}
+
+/// An item of the decision log, as a scan meets it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogItem {
+    /// A decision.
+    Decision(serde_json::Value),
+    /// An outcome event of one.
+    Outcome(serde_json::Value),
+}
+
+/// A running scan of the decision log.
+#[derive(Debug)]
+pub struct DecisionScan<'a> {
+    scan: Scan<'a>,
+    now_seconds: i64,
+}
+
+impl DecisionScan<'_> {
+    /// The next page of the log, possibly empty, each item under its decision's id; none at the end. The items of one
+    /// decision lie within one segment, on one page or several.
+    pub async fn next(&mut self) -> Result<Option<Vec<(String, LogItem)>>, StoreError> {
+        let Some(items) = self.scan.next().await? else { return Ok(None) };
+        let mut page = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(item) = live(Some(item), self.now_seconds)? else { continue };
+            let id = read_text(&item, PK)?.strip_prefix(DECISION).unwrap_or_default().to_owned();
+            match read_text(&item, SK)? {
+                LOG => page.push((id, LogItem::Decision(read_json(&item)?))),
+                sk if sk.starts_with(OUTCOME) => page.push((id, LogItem::Outcome(read_json(&item)?))),
+                _ => {}
+            }
+        }
+        Ok(Some(page))
     }
 }
 

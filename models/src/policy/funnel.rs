@@ -72,7 +72,7 @@ pub(super) fn fall_back(policy: &Policy, situation: &Situation, question: &Quest
     round.available(action).ok()?;
     let (treatment, exempt_from) = round.treatment(action).ok()?;
     let factors = round.factors(action, treatment, action.spec.prior.map(|p| p.propensity)?, None).ok()?;
-    let maturity = Maturity { model_weight: 0.0, n_outcomes: 0 };
+    let maturity = Maturity { model: None, model_weight: 0.0, n_outcomes: 0 };
     Some(round.candidate(action, treatment, exempt_from, factors, maturity))
 }
 

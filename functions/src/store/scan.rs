@@ -1,0 +1,75 @@
+//! A scan of the table for the items of one kind, page by page, some segments in turn or in parallel.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Store;
+use super::error::StoreError;
+use super::item::{Attributes, PK, SK};
+use super::retry::Backoff;
+
+/// A page that is throttled is asked for again: a scan of hours does not begin anew for it.
+const ATTEMPTS: u32 = 8;
+const WAIT_MS: u64 = 1_000;
+
+/// A running scan.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    store: &'a Store,
+    /// What partition keys begin with.
+    partition: &'static str,
+    /// The sort key; any where there is none.
+    sort: Option<&'static str>,
+    segment: i32,
+    n_segments: i32,
+    start: Option<Attributes>,
+    done: bool,
+}
+
+impl<'a> Scan<'a> {
+    /// Of the items whose partition begins with `partition`, under this sort key alone if there is one; `segment` of
+    /// `n_segments` for parallel readers. A partition lies within one segment.
+    pub(super) const fn new(
+        store: &'a Store,
+        partition: &'static str,
+        sort: Option<&'static str>,
+        segment: i32,
+        n_segments: i32,
+    ) -> Self {
+        Self { store, partition, sort, segment, n_segments, start: None, done: false }
+    }
+
+    /// The next page, possibly empty; none at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Attributes>>, StoreError> {
+        if self.done {
+            return Ok(None);
+        }
+        let mut backoff = Backoff::new(ATTEMPTS, WAIT_MS);
+        loop {
+            match self.page().await {
+                Err(error) if error.is_transient() && backoff.wait().await => {}
+                page => return page.map(Some),
+            }
+        }
+    }
+
+    async fn page(&mut self) -> Result<Vec<Attributes>, StoreError> {
+        let request = self.store.client.scan().table_name(&self.store.table);
+        let mut request = request
+            .segment(self.segment)
+            .total_segments(self.n_segments)
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_values(":partition", AttributeValue::S(self.partition.to_owned()))
+            .set_exclusive_start_key(self.start.clone());
+        request = match self.sort {
+            None => request.filter_expression("begins_with(#pk, :partition)"),
+            Some(sort) => request
+                .filter_expression("begins_with(#pk, :partition) AND #sk = :sort")
+                .expression_attribute_names("#sk", SK)
+                .expression_attribute_values(":sort", AttributeValue::S(sort.to_owned())),
+        };
+        let page = request.send().await.map_err(|error| self.store.named("Scan", &error))?;
+        self.start = page.last_evaluated_key;
+        self.done = self.start.is_none();
+        Ok(page.items.unwrap_or_default())
+    }
+}
