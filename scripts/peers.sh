@@ -1,9 +1,10 @@
 #!/bin/sh
-# nextbest beside LightGBM, XGBoost, CatBoost, scikit-learn, ONNX Runtime and treelite on this machine, in one run; writes
-# docs/benchmarks.md. Takes about three quarters of an hour on two quiet cores. What needs the tables of $NEXTBEST_DATA
-# (default ../shared/data) is left out, and named, where they are not there.
+# nextbest beside LightGBM, XGBoost, CatBoost, scikit-learn, ONNX Runtime and treelite on this machine, and its decisions
+# beside the same service in Python and in the simulated shop, in one run; writes docs/benchmarks.md. Takes about three quarters of an hour on two
+# quiet cores. What needs the tables of $NEXTBEST_DATA (default ../shared/data) is left out, and named, where they are
+# not there.
 #
-#   scripts/peers.sh [--without latency,layouts,telco,bank,coupon,shop,synth,retail]
+#   scripts/peers.sh [--without latency,layouts,decide,http,telco,bank,coupon,shop,synth,retail,loop]
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -33,7 +34,11 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
 fi
 cargo build --release --locked --workspace --bins
 nextbest=${CARGO_TARGET_DIR:-target}/release/nextbest
-row=$(cargo bench --locked --workspace --bench row --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+# built BENCH: where it stands.
+built() {
+    cargo bench --locked --workspace --bench "$1" --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p'
+}
+row=$(built row)
 work=${CARGO_TARGET_DIR:-target}/peers
 rm -rf "$work"
 
@@ -45,15 +50,16 @@ report() {
 }
 mkdir -p "$work"
 peers=$("$venv/bin/pip" freeze |
-    sed -n -E 's/^(catboost|lightgbm|onnxruntime|scikit-learn|tl2cgen|treelite|xgboost)==/\1 /p' | paste -sd, | sed 's/,/, /g')
+    sed -n -E 's/^(boto3|catboost|fastapi|lightgbm|onnxruntime|scikit-learn|tl2cgen|treelite|uvicorn|xgboost)==/\1 /p' |
+    paste -sd, | sed 's/,/, /g')
 cat >"$work/page.md" <<EOF
 # Benchmarks
 
 Written by \`make bench\` (scripts/peers.sh, tests/benches/peers) in one run on $(nproc) cores of a shared machine: read
 ratios, not times. Peers: $peers.
-The parts on quality and calibration end with their verdict against the target. nextbest's own settings were chosen while looking
-at telco, bank, coupon and synth; how many trees, which configuration, which weights and which candidate is settled anew on
-each table, inside the folds that are fitted on.
+The parts on decisions, quality and calibration end with their verdict against the target. nextbest's own settings were
+chosen while looking at telco, bank, coupon and synth; how many trees, which configuration, which weights and which
+candidate is settled anew on each table, inside the folds that are fitted on.
 ${without:+
 Left out of this run: $without.
 }
@@ -65,6 +71,18 @@ if with layouts; then
     report printf '\n## Layouts: random ensembles of 500 trees\n\n'
     report cargo bench --quiet --locked --workspace --bench score
 fi
+if with decide; then
+    report printf '\n## A decision in process\n\n'
+    report cargo bench --quiet --locked --workspace --bench decide
+fi
+if with http; then
+    report echo
+    report "$(built decisions_http)" --bench "$venv/bin/python" "$nextbest" "$work/http"
+fi
 report echo
 report "$venv/bin/python" -W ignore tests/benches/peers/quality.py "$nextbest" "$work" ${without:+--without "$without"}
+if with loop; then
+    report echo
+    report "$(built closed_loop)" --bench
+fi
 mv "$work/page.md" docs/benchmarks.md

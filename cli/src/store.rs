@@ -43,7 +43,7 @@ impl StoreArgs {
     /// Opens the store; the embedded one gets its table when it is new.
     pub async fn open(&self, folder: &Folder) -> Result<OpenStore, Failure> {
         if let Some(endpoint) = &self.endpoint {
-            let store = Store::from_env(&self.table).await;
+            let store = Store::from_env(&self.table, Some(endpoint)).await;
             store.warm().await?;
             return Ok(OpenStore { store, place: endpoint.clone(), _embedded: None });
         }

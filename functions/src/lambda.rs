@@ -77,7 +77,7 @@ fn block_on(function: impl Future<Output = Result<(), Error>>) -> Result<(), Err
 async fn open() -> Result<App, Error> {
     let opened = async {
         let config = Config::from_env()?;
-        let store = Store::from_env(&config.table).await;
+        let store = Store::from_env(&config.table, None).await;
         Ok::<App, Error>(App::open(&config, store, Clock::system())?)
     };
     let app = opened.await.inspect_err(|error| tracing::error!(%error, "the function does not start"))?;

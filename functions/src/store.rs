@@ -65,10 +65,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store of the environment: region, credentials and `AWS_ENDPOINT_URL` as every AWS SDK reads them.
-    pub async fn from_env(table: &str) -> Self {
+    /// The store of the environment: region, credentials and `AWS_ENDPOINT_URL` as every AWS SDK reads them; `endpoint` goes
+    /// before that variable.
+    pub async fn from_env(table: &str, endpoint: Option<&str>) -> Self {
         let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
-        Self::new(Builder::from(&shared), table)
+        let builder = Builder::from(&shared);
+        let builder = match endpoint {
+            Some(endpoint) => builder.endpoint_url(endpoint),
+            None => builder,
+        };
+        Self::new(builder, table)
     }
 
     /// A store at a local `endpoint` such as `http://127.0.0.1:8000`, with the fixed credentials such servers take.

@@ -247,10 +247,11 @@ impl Page {
 /// Where `near`, if it is not empty, first stands in `text` as a whole: not as a part of a longer name.
 fn find_whole(text: &str, near: &str) -> Option<usize> {
     let is_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let (first, last) = (is_name(near.chars().next()), is_name(near.chars().next_back()));
     let whole = |at: &usize| {
-        let (before, behind) = (text[..*at].chars().next_back(), text[at + near.len()..].chars().next());
-        !(is_name(before) && is_name(near.chars().next()))
-            && !(is_name(behind) && is_name(near.chars().next_back()))
+        let joins_before = first && is_name(text[..*at].chars().next_back());
+        let joins_behind = last && is_name(text[at + near.len()..].chars().next());
+        !joins_before && !joins_behind
     };
     text.match_indices(near).map(|(at, _)| at).filter(|_| !near.is_empty()).find(whole)
 }

@@ -1,7 +1,5 @@
 //! Control groups: who is drawn into one is in it everywhere.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::collections::BTreeMap;
 
 use nextbest_functions::keys::Role;

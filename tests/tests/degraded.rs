@@ -96,11 +96,11 @@ async fn a_store_that_never_answers_holds_nobody_up() {
     silent.store(true, Ordering::SeqCst);
     let world = Arc::new(world);
     let mut running = JoinSet::new();
-    for n in 0..48 {
+    for n in 0..48usize {
         let world = world.clone();
         running.spawn(async move {
             // Every third call is guarded by a key, which asks the store before and after the decision.
-            let key = (n % 3 == 0).then(|| format!("key-{n}"));
+            let key = n.is_multiple_of(3).then(|| format!("key-{n}"));
             match n % 6 {
                 3 => (n, QUOTE, ask(&world, QUOTE, basket(), key).await),
                 _ => (n, DECIDE, ask(&world, DECIDE, decision(n), key).await),
@@ -126,7 +126,7 @@ async fn a_store_that_never_answers_holds_nobody_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_slow_now_and_then_delays_only_those_it_keeps_waiting() {
     // One call in five is answered after three seconds: longer than an attempt lasts, far longer than the deadline.
-    let (world, slow) = world(Fault::Delay(Duration::from_secs(3)), |call| call % 5 == 0).await;
+    let (world, slow) = world(Fault::Delay(Duration::from_secs(3)), |call| call.is_multiple_of(5)).await;
     let customers: Vec<String> = (0..8).map(|n| format!("c{n}")).collect();
     world.order(&customers).await;
     slow.store(true, Ordering::SeqCst);

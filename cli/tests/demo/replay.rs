@@ -74,14 +74,14 @@ fn question(n: usize, customers: &[String], actions: &[String]) -> Value {
         "max_actions": 1 + n % 4,
         "explain": one(&texts(&["none", "codes", "full"]), n),
         "mode": one(&texts(&["live", "live", "shadow"]), n / 2),
-        "defer_activation": n % 5 == 0,
+        "defer_activation": n.is_multiple_of(5),
     });
     match n % 25 {
         23 => body["anonymous_id"] = json!(format!("visitor-{n}")),
         24 => body["customer_id"] = json!(format!("nobody-{n}")),
         _ => body["customer_id"] = json!(customers[n * 7 % customers.len()]),
     }
-    if n % 3 > 0 {
+    if !n.is_multiple_of(3) {
         body["context"]["channel"] = one(&texts(&["email", "push", "web", "phone", "post"]), n / 3);
         body["context"]["direction"] = one(&texts(&["inbound", "outbound"]), n / 2);
     }
@@ -89,7 +89,7 @@ fn question(n: usize, customers: &[String], actions: &[String]) -> Value {
         1 => body["context"]["placement"] = json!("basket"),
         2 => body["candidate_actions"] = json!(actions.iter().step_by(2).collect::<Vec<_>>()),
         3 => body["excluded_actions"] = json!(actions.iter().skip(1).step_by(2).collect::<Vec<_>>()),
-        4 => body["consent"] = json!({ "email": n % 2 == 0, "phone": true, "post": false }),
+        4 => body["consent"] = json!({ "email": n.is_multiple_of(2), "phone": true, "post": false }),
         _ => {}
     }
     body
@@ -131,7 +131,7 @@ async fn decide_and_replay(server: &Served, project: &Project, artifact: &Artifa
             *offered.entry(action["action_id"].to_string()).or_insert(0) += 1;
         }
         let is_offer = decision["outcome"] == "offer";
-        if body["defer_activation"] == true && body["mode"] == "live" && is_offer && n % 2 == 0 {
+        if body["defer_activation"] == true && body["mode"] == "live" && is_offer && n.is_multiple_of(2) {
             let path = format!("/v1/decisions/{id}/activate");
             server.ask(&client, "crm", &path, Some(&json!({}))).await;
             // What is held when it is activated is decided again, and logged.
