@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nextbest_functions::app::App;
 use nextbest_functions::clock::Clock;
 use nextbest_functions::keys::{Keys, NewKey};
-use nextbest_functions::local;
+use nextbest_functions::{learn, local};
 use nextbest_models::units::Timestamp;
 use tokio::net::TcpListener;
 
@@ -15,6 +16,9 @@ use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::load::config;
 use crate::store::{OpenStore, StoreArgs};
+
+/// How often a server takes over what was learned from outcomes.
+const BELIEVE_EVERY: Duration = Duration::from_secs(600);
 
 /// What `nextbest serve` takes.
 #[derive(clap::Args)]

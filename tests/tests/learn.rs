@@ -1,7 +1,5 @@
 //! What outcomes teach: counted once per contact that was made and whose time is over, and believed by later decisions.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use nextbest_functions::keys::Role;
 use nextbest_functions::learn::{Learned, believe, learn};
 use nextbest_models::units::{DAY_MS, Timestamp};

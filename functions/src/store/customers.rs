@@ -14,7 +14,7 @@ use nextbest_models::units::Timestamp;
 use super::Store;
 use super::error::{StoreError, is_conflict};
 use super::item::{
-    Attributes, Item, PK, RESERVED, SCHEMA, SK, STATE, VERSION, WRITER, check_format, key, read_bytes,
+    Attributes, Item, PK, RESERVED, SCHEMA, STATE, VERSION, WRITER, check_format, key, read_bytes,
     read_number, read_text,
 };
 use super::reservations::{Ended, Reservation, encode};
