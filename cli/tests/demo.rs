@@ -170,12 +170,12 @@ fn a_wrong_call_ends_with_2_and_says_what_to_do() {
     assert!(told(&busy).contains(&port) && told(&busy).contains("--port"), "{}", told(&busy));
 
     let policy = folder.path().join("policy.toml");
-    let text = std::fs::read_to_string(&policy).unwrap().replacen("\"churn\"", "\"chrun\"", 1);
+    let text = std::fs::read_to_string(&policy).unwrap().replacen("\"accepted\"", "\"acepted\"", 1);
     std::fs::write(&policy, text).unwrap();
     let faulty = nextbest(&["train"], folder.path());
     assert_eq!(faulty.status.code(), Some(2));
     assert!(
-        told(&faulty).contains("policy.toml:") && told(&faulty).contains("\"chrun\""),
+        told(&faulty).contains("policy.toml:") && told(&faulty).contains("\"acepted\""),
         "{}",
         told(&faulty)
     );

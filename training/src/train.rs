@@ -12,16 +12,19 @@ use nextbest_models::units::{Seed, Timestamp};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cutoff::{Plan, PlanError, empty_dataset, replay};
-use crate::dataset::{Dataset, DatasetError};
+use crate::cutoff::{Plan, PlanError, Split, empty_dataset, replay};
+use crate::dataset::{Dataset, DatasetError, Labelled};
 use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRule};
 use crate::diagnostics::{self, Subject};
 use crate::event_log::{EventLog, EventLogError};
-use crate::learner;
+use crate::learner::{self, MIN_PER_CLASS, Sample};
 use crate::response::{self, ResponsePlan};
 use crate::selection::{
     self, Parts, Prediction, PropensityReport, PropensityRequest, TrainedPropensity, Validation,
 };
+
+/// Folds of a response model where contacts are few.
+const N_FOLDS: u32 = 5;
 
 /// Why there is no new artifact; the one in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -174,18 +177,10 @@ pub fn train(
     let specs: Vec<_> =
         plans.responses.iter().zip(&gathered.responses).map(|(plan, dataset)| plan.spec(dataset)).collect();
     for ((plan, dataset), spec) in plans.responses.iter().zip(&gathered.responses).zip(&specs) {
-        let (name, split) = (plan.name(), plan.split().clone());
-        let validation = Validation::InTime(Parts::by_cutoff(dataset, name, &split)?);
-        let request = PropensityRequest {
-            name,
-            label: None,
-            response: Some(spec),
-            dataset,
-            validation,
-            split: Some(split),
-            seed,
-        };
-        // A project that has contacted few so far decides by its priors.
+        let (validation, split) = kept_apart(plan, dataset, seed)?;
+        let (name, response) = (plan.name(), Some(spec));
+        let request = PropensityRequest { name, label: None, response, dataset, validation, split, seed };
+        // A project that has hardly contacted anyone decides by its priors.
         match selection::train(&request, &learner::all()) {
             Ok(trained) => {
                 let levels = feature_levels(project).into_iter().chain(plan.levels()).collect();
@@ -221,6 +216,31 @@ pub fn train(
         notes,
     };
     Ok(Trained { artifact, report })
+}
+
+/// Parts apart in time where each has enough of both outcomes; else, where contacts are few, folds of customers.
+fn kept_apart(
+    plan: &ResponsePlan,
+    dataset: &Dataset,
+    seed: Seed,
+) -> Result<(Validation, Option<Split>), TrainError> {
+    let (name, split) = (plan.name(), plan.split());
+    let parts = Parts::by_cutoff(dataset, name, split)?;
+    let enough = |part: &Labelled| {
+        let n_positive = part.outcomes.iter().filter(|outcome| **outcome).count();
+        n_positive.min(part.outcomes.len() - n_positive) >= MIN_PER_CLASS
+    };
+    if [&parts.fit, &parts.calibrate, &parts.test].into_iter().all(enough) {
+        return Ok((Validation::InTime(parts), Some(split.clone())));
+    }
+    // All rows are labelled: a number for each of them. Too few even so, and the training says so.
+    Ok(match Sample::checked(dataset, dataset.labelled(name)?, "all", name) {
+        Ok(all) => {
+            let fold_of_row = all.parts_by_customer(N_FOLDS, seed);
+            (Validation::Folds { fold_of_row, n_folds: N_FOLDS }, None)
+        }
+        Err(_) => (Validation::InTime(parts), Some(split.clone())),
+    })
 }
 
 /// Seals what was trained; returns what is to be told of it.
