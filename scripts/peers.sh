@@ -4,22 +4,31 @@
 # quiet cores. What needs the tables of $NEXTBEST_DATA (default ../shared/data) is left out, and named, where they are
 # not there.
 #
-#   scripts/peers.sh [--without latency,layouts,decide,http,telco,bank,coupon,shop,synth,retail,loop]
+# --resume goes on with a run that was cut off, behind the last part that it finished.
+#
+#   scripts/peers.sh [--resume] [--without latency,layouts,decide,http,telco,bank,coupon,shop,synth,retail,loop]
 set -eu
 cd "$(dirname "$0")/.."
 
 without=
-case ${1:-} in
-"") ;;
---without) without=${2:?--without: which parts?} ;;
-*)
-    sed -n 's/^#   //p' "$0" >&2
-    exit 2
-    ;;
-esac
+resume=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --resume) resume=1 ;;
+    --without)
+        without=${2:?--without: which parts?}
+        shift
+        ;;
+    *)
+        sed -n 's/^#   //p' "$0" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
 # with PART: whether it is to be run.
 with() {
-    case ",$without," in *",$1,"*) return 1 ;; esac
+    case ",$without,$done_before," in *",$1,"*) return 1 ;; esac
 }
 
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/nextbest/bench-venv
@@ -40,7 +49,13 @@ built() {
 }
 row=$(built row)
 work=${CARGO_TARGET_DIR:-target}/peers
-rm -rf "$work"
+if [ -z "$resume" ] || [ ! -f "$work/page.md" ]; then
+    resume=
+    rm -rf "$work"
+fi
+mkdir -p "$work"
+touch "$work/done"
+done_before=$(paste -sd, "$work/done")
 
 # report COMMAND...: its standard output, to the page and to the terminal, but for what a peer's compiler logs there.
 report() {
@@ -48,11 +63,10 @@ report() {
     sed '/^\[[0-9:]*\] /d' "$work/told.md" >"$work/part.md"
     tee -a "$work/page.md" <"$work/part.md"
 }
-mkdir -p "$work"
 peers=$("$venv/bin/pip" freeze |
     sed -n -E 's/^(boto3|catboost|fastapi|lightgbm|onnxruntime|scikit-learn|tl2cgen|treelite|uvicorn|xgboost)==/\1 /p' |
     paste -sd, | sed 's/,/, /g')
-cat >"$work/page.md" <<EOF
+[ -n "$resume" ] || cat >"$work/page.md" <<EOF
 # Benchmarks
 
 Written by \`make bench\` (scripts/peers.sh, tests/benches/peers) in one run on $(nproc) cores of a shared machine: read
@@ -66,21 +80,28 @@ Left out of this run: $without.
 EOF
 if with latency; then
     report "$venv/bin/python" -W ignore tests/benches/peers/latency.py "$nextbest" "$row" "$work"
+    echo latency >>"$work/done"
 fi
 if with layouts; then
     report printf '\n## Layouts: random ensembles of 500 trees\n\n'
     report cargo bench --quiet --locked --workspace --bench score
+    echo layouts >>"$work/done"
 fi
 if with decide; then
     report printf '\n## A decision in process\n\n'
     report cargo bench --quiet --locked --workspace --bench decide
+    echo decide >>"$work/done"
 fi
 if with http; then
     report echo
     report "$(built decisions_http)" --bench "$venv/bin/python" "$nextbest" "$work/http"
+    echo http >>"$work/done"
 fi
-report echo
-report "$venv/bin/python" -W ignore tests/benches/peers/quality.py "$nextbest" "$work" ${without:+--without "$without"}
+if with quality; then
+    report echo
+    report "$venv/bin/python" -W ignore tests/benches/peers/quality.py "$nextbest" "$work" ${without:+--without "$without"}
+    echo quality >>"$work/done"
+fi
 if with loop; then
     report echo
     report "$(built closed_loop)" --bench
