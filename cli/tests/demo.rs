@@ -52,8 +52,10 @@ fn the_demo_closes_the_loop() {
         report["steps"].as_array().unwrap().iter().filter_map(|step| step["name"].as_str()).collect();
     assert_eq!(names, ["simulate", "import", "train", "load", "ask"]);
     let propensities = report["training"]["report"]["propensities"].as_array().unwrap();
-    assert_eq!(propensities.len(), 2, "churn and conversion");
-    for model in propensities {
+    let names: Vec<&str> = propensities.iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, ["churn", "conversion", "accepted", "answered"]);
+    // Of some 5,000 contacts a response model need not know much.
+    for model in propensities.iter().filter(|one| !one["label"].is_null()) {
         // Chance is 0.5; the model must beat it by more than its own standard error tells apart.
         let auc = &model["test"]["auc"];
         assert!(auc["value"].as_f64().unwrap() - 0.5 > 3.0 * auc["se"].as_f64().unwrap(), "{auc}");
