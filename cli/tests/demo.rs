@@ -66,7 +66,9 @@ fn the_demo_closes_the_loop() {
     }
     for propensity in propensities {
         let found = &propensity["diagnostics"];
-        assert_eq!(found["drift"]["status"], "measured");
+        // Folds of customers, which judge where contacts are few, are not apart in time.
+        let in_time = propensity["validation"]["method"] == "in_time";
+        assert_eq!(found["drift"]["status"], if in_time { "measured" } else { "omitted" });
         assert!(!found["importance"]["features"].as_array().unwrap().is_empty());
         assert_eq!(found["card"]["artifact_sha256"], report["training"]["report"]["artifact_sha256"]);
     }
@@ -141,11 +143,15 @@ fn the_hopper_is_filled(project: &Path) {
     let nowhere = nextbest(&["hopper", "--out", "list.xlsx"], project);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(told(&nowhere).contains(".csv or .parquet"), "{}", told(&nowhere));
+    // Neither a model nor a prior.
     std::fs::remove_file(project.join("artifacts/CURRENT")).unwrap();
+    let policy = project.join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("prior =")).collect();
+    std::fs::write(&policy, without.join("\n")).unwrap();
     let untrained = nextbest(&["hopper"], project);
     assert_eq!(untrained.status.code(), Some(1));
     assert!(told(&untrained).contains("nextbest train"), "{}", told(&untrained));
-    let policy = project.join("policy.toml");
     let text =
         std::fs::read_to_string(&policy).unwrap().replace("[[hopper.campaign]]", "[[hopper.campaigns]]");
     std::fs::write(&policy, text).unwrap();
