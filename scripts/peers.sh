@@ -93,6 +93,7 @@ if with decide; then
     echo decide >>"$work/done"
 fi
 if with http; then
+    rm -rf "$work/http"
     report echo
     report "$(built decisions_http)" --bench "$venv/bin/python" "$nextbest" "$work/http"
     echo http >>"$work/done"

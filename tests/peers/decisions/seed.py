@@ -70,7 +70,8 @@ def main():
     table = pandas.read_csv(DATASET)
     columns = list(table.columns)
     names = columns[2 : columns.index("churn")]
-    for label, shape in shapes().items():
+    # Response models, which nextbest asks for every offer besides, have no counterpart here.
+    for label, shape in ((label, shape) for label, shape in shapes().items() if label in columns):
         fit(table, names, label, *shape)
     settings = {"features": names, "policy_sha256": POLICY_SHA256}
     (Path(FOLDER) / "features.json").write_bytes(orjson.dumps(settings))
