@@ -108,24 +108,31 @@ impl Round {
     }
 }
 
-/// The example shop, but for what its simulation has no customers' answer to: banners and letters.
+/// The example shop, but for what its simulation has no customers' answer to (banners and letters), and without a hopper,
+/// which chooses among customers and not within one.
 fn project() -> Project {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop");
     Project::read(|file| {
         let text = std::fs::read_to_string(example.join(file))?;
-        Ok(if file == "policy.toml" { without_treatments(&text, &["web", "post"]) } else { text })
+        if file != "policy.toml" {
+            return Ok(text);
+        }
+        let no_answer =
+            |table: &str| ["web", "post"].iter().any(|it| table.contains(&format!("channel = \"{it}\"")));
+        let text = without(&text, "[[action.treatment]]", no_answer);
+        Ok(without(&text, "[[hopper.campaign]]", |_| true))
     })
     .unwrap()
 }
 
-/// `text` without the `[[action.treatment]]` tables of these channels.
-fn without_treatments(text: &str, channels: &[&str]) -> String {
+/// `text` without those of its tables under `header` that `drop` names.
+fn without(text: &str, header: &str, drop: impl Fn(&str) -> bool) -> String {
     let (mut kept, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find("[[action.treatment]]") {
+    while let Some(at) = rest.find(header) {
         kept.push_str(&rest[..at]);
         let end = rest[at + 2..].find("\n[").map_or(rest.len(), |end| at + 2 + end + 1);
         let table = &rest[at..end];
-        if !channels.iter().any(|channel| table.contains(&format!("channel = \"{channel}\""))) {
+        if !drop(table) {
             kept.push_str(table);
         }
         rest = &rest[end..];
