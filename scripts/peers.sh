@@ -70,7 +70,7 @@ peers=$("$venv/bin/pip" freeze |
 # Benchmarks
 
 Written by \`make bench\` (scripts/peers.sh, tests/benches/peers) in one run on $(nproc) cores of a shared machine: read
-ratios, not times. Peers: $peers.
+ratios, not times (a run that is cut off goes on behind its last finished part). Peers: $peers.
 The parts on decisions, quality and calibration end with their verdict against the target. nextbest's own settings were
 chosen while looking at telco, bank, coupon and synth; how many trees, which configuration, which weights and which
 candidate is settled anew on each table, inside the folds that are fitted on.
