@@ -5,10 +5,14 @@ calibration out of time on the shop and on Online Retail. Prints Markdown, each 
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+# Idle threads of the peers would spin, and what they burn while others use the machine be counted as their cost.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pandas as pd
@@ -26,6 +30,18 @@ MIN_AHEAD, MOST_CPU, MOST_MEMORY, MOST_CALIBRATION = 3, 1.5, 0.5, 0.5
 
 def told(heading, lines):
     print(f"\n{heading}\n", *lines, sep="\n", flush=True)
+
+
+def once(name, section):
+    """Tells `section()`, (heading, lines, result), and returns its result; one that a run told before it was cut off is told from the work folder."""
+    path = WORK / f"{name}.told.json"
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(section()))
+        unfinished.rename(path)
+    heading, lines, result = json.loads(path.read_text())
+    told(heading, lines)
+    return result
 
 
 def peer_scores(peer, table, parts):
@@ -59,7 +75,7 @@ def chosen(report):
 
 
 def compare(table):
-    """Verdicts by measure against the best peer, and what nextbest's fit cost."""
+    """Section with the verdicts by measure against the best peer, and what nextbest's fit cost."""
     ours, used = nextbest_out_of_fold(table)
     scored = ~np.isnan(ours)
     folds = np.unique(table.fold[scored])
@@ -87,22 +103,17 @@ def compare(table):
         lead, name, _ = max(found, key=lambda one: one[2])
         verdicts[measure] = (verdict(*lead), name, lead)
     best = "; ".join(f"{measure} {v} ({name}: {d:+.4f} +- {s:.4f})" for measure, (v, name, (d, s)) in verdicts.items())
-    told(f"### {table.name}: {len(table.outcome):,} rows x {table.features.shape[1]}, {len(folds)} of {N_FOLDS} folds scored",
-         [*lines, "", f"Against the best of all: {best}."])
-    return {measure: v for measure, (v, _, _) in verdicts.items()}, used
+    heading = f"### {table.name}: {len(table.outcome):,} rows x {table.features.shape[1]}, {len(folds)} of {N_FOLDS} folds scored"
+    result = {"verdicts": {measure: v for measure, (v, _, _) in verdicts.items()}, "used": used}
+    return heading, [*lines, "", f"Against the best of all: {best}."], result
 
 
 def quality(makers):
     print("## Quality: out of fold, the same folds, one run\n")
     print("Every configuration of every peer is listed; against each measure stands the best of all of them in hindsight, chosen on\n"
           "the folds themselves, while nextbest's candidate is chosen by its own rule (of equals the simplest). Leads are paired.")
-    verdicts, used = {}, {}
-    for name, make in makers.items():
-        if name not in LEFT_OUT:
-            table = make()
-            verdicts[name], used[name] = compare(table)
-            if name == "synth":
-                cost_of_lightgbm = cost(table)
+    results = {name: once(name, lambda make=make: compare(make())) for name, make in makers.items() if name not in LEFT_OUT}
+    verdicts = {name: result["verdicts"] for name, result in results.items()}
     lines = ["| | AUC | log-loss |", "|---|---|---|"]
     lines += [f"| {name} | {v['AUC']} | {v['log-loss']} |" for name, v in verdicts.items()]
     for measure in ("AUC", "log-loss"):
@@ -112,22 +123,19 @@ def quality(makers):
         lines += ["", f"{measure}: behind on {behind}, ahead on {ahead} of {len(found)} tables. "
                       f"Target (behind on none, ahead on at least {MIN_AHEAD}): **{met}**."]
     told("### Sum", lines)
-    if "synth" in used:
-        tell_cost(table_mb=500_000 * 40 * 8 / 2**20, ours=used["synth"], theirs=cost_of_lightgbm)
+    if "synth" in results:
+        once("cost", lambda: cost(table_mb=500_000 * 40 * 8 / 2**20, ours=results["synth"]["used"]))
 
 
-def cost(table):
-    """LightGBM alone with five-fold cross-validation, in a process of its own."""
-    command = [sys.executable, "-W", "ignore", Path(__file__).parent / "cost.py", WORK / f"{table.name}.csv"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def tell_cost(table_mb, ours, theirs):
+def cost(table_mb, ours):
+    """Section on nextbest's fit of synth beside LightGBM alone with five-fold cross-validation, in a process of its own."""
+    command = [sys.executable, "-W", "ignore", Path(__file__).parent / "cost.py", WORK / "synth.csv"]
+    theirs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     above = lambda side: side["peak_mb"] - table_mb
     cpu, memory = ours["cpu_s"] / theirs["cpu_s"], above(ours) / above(theirs)
     row = lambda name, side: f"| {name} | {side['cpu_s']:.0f} | {side['peak_mb']:.0f} | {above(side):.0f} |"
     met = lambda ratio, most: "met" if ratio <= most else "missed"
-    told("## Cost: the whole fit on synth beside LightGBM alone",
+    return ("## Cost: the whole fit on synth beside LightGBM alone",
          ["nextbest: `fit`, from the CSV file to the sealed artifact, all candidates, report and predictions. LightGBM: five-fold\n"
           "cross-validation of one configuration (300 trees, rate 0.05, 31 leaves) on the same file, read by pandas; its CPU time is\n"
           "without reading. Memory is the peak of the resident set of the process; above the data: less the features as 64-bit\n"
@@ -135,11 +143,11 @@ def tell_cost(table_mb, ours, theirs):
           "| | CPU s | peak MB | above the data |", "|---|---|---|---|", row("**nextbest**, whole fit", ours),
           row("LightGBM, five folds", theirs), "",
           f"CPU {cpu:.2f} times LightGBM's. Target (at most {MOST_CPU}): **{met(cpu, MOST_CPU)}**. "
-          f"Memory above the data {memory:.2f} times. Target (at most {MOST_MEMORY}): **{met(memory, MOST_MEMORY)}**."])
+          f"Memory above the data {memory:.2f} times. Target (at most {MOST_MEMORY}): **{met(memory, MOST_MEMORY)}**."], None)
 
 
 def out_of_time(project, name, label):
-    """Calibration error on the last cut-off: nextbest as trained and sealed, peers fitted on all earlier rows. The verdict."""
+    """Section on the calibration error on the last cut-off: nextbest as trained and sealed, peers fitted on all earlier rows; whether met."""
     table = in_time(NEXTBEST, project, name, label)
     report = json.loads((project / "artifacts/report.json").read_text())
     ours = next(p for p in report["propensities"] if p["name"] == label)["test"]
@@ -158,15 +166,15 @@ def out_of_time(project, name, label):
     met = error <= MOST_CALIBRATION * theirs
     lines += ["", f"{error / theirs:.2f} times the best peer's ({best}, {theirs:.4f}). Target (at most {MOST_CALIBRATION}): "
                   f"**{'met' if met else 'missed'}**. A perfect model would show about {chance:.4f} on as many rows by chance."]
-    told(f"### {name}, {label}: {test.sum():,} rows of the last cut-off", lines)
-    return met
+    return f"### {name}, {label}: {test.sum():,} rows of the last cut-off", lines, bool(met)
 
 
 def calibration():
     print("\n## Calibration out of time\n\nPeers are fitted on all rows before the last cut-off and not calibrated further; of each the configuration with the least\n"
           "log-loss there competes. Calibration error: ten bins of equal counts.")
     projects = {name: make for name, make in {"shop": shop, "retail": retail}.items() if name not in LEFT_OUT}
-    met = [out_of_time(make(NEXTBEST, WORK), name, label) for name, make in projects.items() for label in ("churn", "conversion")]
+    section = lambda name, label: out_of_time(projects[name](NEXTBEST, WORK), name, label)
+    met = [once(f"{name}-{label}", lambda: section(name, label)) for name in projects for label in ("churn", "conversion")]
     told("### Sum", [f"The target is met on {sum(met)} of {len(met)}."])
 
 
