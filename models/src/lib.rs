@@ -7,6 +7,7 @@
 pub mod digest;
 pub mod nearest;
 pub mod units;
+mod lottery;
 pub mod event;
 pub mod customer;
 pub mod feature;

@@ -1,18 +1,24 @@
 //! From a demand curve and the rules of pricing.toml to the price of an item.
 //!
-//! `rules` says what is allowed, `demand` how units answer to the price, `ladder` which admissible price is expected
-//! to earn the most. The choice depends on the SKU, its list price and cost alone: no feature of a customer enters,
-//! so two customers with the same basket get the same price.
+//! `rules` says what is allowed, `demand` how units answer to the price, `ledger` what was shown before, `reaction` how
+//! prices follow demand and stock, `guardrail` what bounds them, `ladder` which admissible price is expected to bring the
+//! most; `choice` puts them in order. No feature of a customer enters unless a market says so.
 
 pub mod rules;
 pub mod demand;
+pub mod ledger;
+pub mod reaction;
+pub mod guardrail;
 pub mod ladder;
+pub mod choice;
 
+pub use choice::{Circumstances, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, choose_price};
 pub use demand::{DemandCurve, DemandLevel, DemandModel, DemandRecord, Elasticity};
-pub use ladder::{
-    BoundConflict, Bounds, Guardrail, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, Rung, choose_price,
-};
-pub use rules::{DefaultRules, PricingFault, PricingRules, Rounding, SkuRules};
+pub use guardrail::{Bound, BoundConflict, Gate, Guardrail};
+pub use ladder::Rung;
+pub use ledger::{Ledger, Standing};
+pub use reaction::RecentDemand;
+pub use rules::{MarketRules, PricingFault, PricingRules, Rounding, SkuRules, Terms};
 
 #[cfg(test)]
 mod tests;

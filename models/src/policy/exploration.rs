@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lottery::{Draws, N_VALUES, NORMAL};
 use crate::units::Seed;
 
 /// `[exploration]` of policy.toml.
@@ -92,7 +93,7 @@ impl Exploration {
     /// The first of `arms` (at least one, the highest priority first) for this `seed`, and every arm's probability.
     #[must_use]
     pub fn choose(&self, arms: &[Arm], seed: Seed) -> Choice {
-        let mut draws = Draws(seed.0);
+        let mut draws = Draws::new(seed);
         match *self {
             Self::None => Choice { chosen: 0, probabilities: certain(arms.len(), 0) },
             Self::EpsilonSoftmax { epsilon, temperature, floor } => {
@@ -131,28 +132,6 @@ fn mix(probabilities: &mut [f64], epsilon: f64, floor: f64) -> f64 {
     probabilities.iter_mut().for_each(|p| *p = (1.0 - uniform) * *p + uniform / n_arms);
     uniform
 }
-
-/// Values a belief is cut into.
-const N_VALUES: usize = 16;
-/// Quantiles of the standard normal at (k + 1/2) / 16.
-const NORMAL: [f64; N_VALUES] = [
-    -1.862731867421651,
-    -1.3180108973035367,
-    -1.009990169249582,
-    -0.7764217611479276,
-    -0.579132162255556,
-    -0.40225006532172525,
-    -0.2372021093287877,
-    -0.0784124127331122,
-    0.0784124127331122,
-    0.2372021093287877,
-    0.40225006532172525,
-    0.579132162255556,
-    0.7764217611479276,
-    1.009990169249582,
-    1.3180108973035367,
-    1.862731867421651,
-];
 
 /// What is believed of an arm's priority: equally likely values, ascending.
 struct Belief([f64; N_VALUES]);
@@ -197,43 +176,6 @@ fn win_probabilities(beliefs: &[Belief]) -> Vec<f64> {
         below[arm] += one;
     }
     wins
-}
-
-/// A stream of numbers from a seed: SplitMix64 (Steele, Lea & Flood 2014).
-struct Draws(u64);
-
-impl Draws {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// In 0 .. 1, by 53 bits.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// In 0 .. n.
-    fn below(&mut self, n: usize) -> usize {
-        let wide = u128::from(self.next()) * n as u128;
-        usize::try_from(wide >> 64).unwrap_or(0)
-    }
-
-    /// A place, by its probability.
-    fn pick(&mut self, probabilities: &[f64]) -> usize {
-        let (mut left, last) = (self.unit(), probabilities.len().saturating_sub(1));
-        for (at, p) in probabilities.iter().enumerate() {
-            if left < *p {
-                return at;
-            }
-            left -= p;
-        }
-        last
-    }
 }
 
 #[cfg(test)]

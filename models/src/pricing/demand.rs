@@ -26,6 +26,8 @@ pub enum DemandLevel {
     Category,
     /// One SKU.
     Sku,
+    /// What the price of one SKU of a category does to the demand for its other SKUs; `own` holds the estimate.
+    Cross,
 }
 
 /// Percent change of units per percent change of price, with its 95 % interval.
@@ -190,7 +192,7 @@ fn check(record: &Record) -> Result<(), &'static str> {
     if !probability.is_nan() && !(0.0..=1.0).contains(&probability) {
         return Err("its purchase probability lies outside 0 ..= 1");
     }
-    if record.level.get() > 2 || record.flags.get() >= 1 << FLAGS.len() {
+    if record.level.get() > DemandLevel::Cross as u32 || record.flags.get() >= 1 << FLAGS.len() {
         return Err("its level or flags are not known");
     }
     Ok(())
@@ -235,6 +237,15 @@ impl DemandModel {
         self.bytes.get(self.range.clone()).unwrap_or(&[])
     }
 
+    fn find(&self, level: DemandLevel, name: &str) -> Option<(&Record, &[u8])> {
+        let (records, names) = self.parts();
+        let key = |record: &Record| {
+            (record.level.get(), text(names, record.name_at, record.name_length).unwrap_or(""))
+        };
+        let at = records.binary_search_by(|record| key(record).cmp(&(level as u32, name))).ok()?;
+        Some((&records[at], names))
+    }
+
     fn parts(&self) -> (&[Record], &[u8]) {
         let Ok((counts, rest)) = Counts::ref_from_prefix(self.slice()) else { return (&[], &[]) };
         let n_records = counts.n_records.get() as usize;
@@ -250,12 +261,21 @@ impl DemandModel {
     /// The record of `level` and `name` (empty for [`DemandLevel::Overall`]).
     #[must_use]
     pub fn record(&self, level: DemandLevel, name: &str) -> Option<DemandRecord> {
-        let (records, names) = self.parts();
-        let key = |record: &Record| {
-            (record.level.get(), text(names, record.name_at, record.name_length).unwrap_or(""))
-        };
-        let at = records.binary_search_by(|record| key(record).cmp(&(level as u32, name))).ok()?;
-        Some(unpack(&records[at], names))
+        self.find(level, name).map(|(record, names)| unpack(record, names))
+    }
+
+    /// Units that `sku` is expected to sell in a week at its reference price.
+    #[must_use]
+    pub fn units_per_week(&self, sku: &str) -> Option<f64> {
+        self.find(DemandLevel::Sku, sku).map(|(record, _)| record.units_per_week.get())
+    }
+
+    /// Percent change of the units of the other SKUs of `category` per percent change of one SKU's price; none where
+    /// it was not told.
+    #[must_use]
+    pub fn cross_elasticity(&self, category: &str) -> Option<f64> {
+        let (record, _) = self.find(DemandLevel::Cross, category)?;
+        Some(record.own[0].get()).filter(|value| value.is_finite())
     }
 
     /// Every record: all, categories, SKUs, each sorted by name.
@@ -323,7 +343,8 @@ fn unpack(record: &Record, names: &[u8]) -> DemandRecord {
         level: match record.level.get() {
             0 => DemandLevel::Overall,
             1 => DemandLevel::Category,
-            _ => DemandLevel::Sku,
+            2 => DemandLevel::Sku,
+            _ => DemandLevel::Cross,
         },
         name: name(record.name_at, record.name_length),
         category,
@@ -357,11 +378,19 @@ pub struct DemandCurve {
 }
 
 impl DemandCurve {
-    /// Demand at `price_minor` (at least 1) over demand at the reference price: `(price / reference) ^ elasticity`.
+    /// Expected demand at `price_minor` (at least 1) over demand at the reference price, with the uncertainty of the
+    /// elasticity e ~ N(m, s^2) carried through: `E[(price / reference)^e] = exp(m l + s^2 l^2 / 2)`, l the log ratio.
     #[must_use]
     pub fn relative(&self, price_minor: i64) -> f64 {
-        let ratio = price_minor.max(1) as f64 / self.reference_price_minor.max(1) as f64;
-        ratio.powf(self.elasticity.value)
+        let Elasticity { value, se, .. } = self.elasticity;
+        let log = self.log_ratio(price_minor);
+        (log * (value + 0.5 * se * se * log)).exp()
+    }
+
+    /// ln(price / reference).
+    #[must_use]
+    pub fn log_ratio(&self, price_minor: i64) -> f64 {
+        (price_minor.max(1) as f64 / self.reference_price_minor.max(1) as f64).ln()
     }
 
     /// The probability that `price_minor`, when shown, is followed by a purchase: the base times [`Self::relative`],

@@ -1,20 +1,24 @@
-//! pricing.toml: what the business allows a price to be.
+//! pricing.toml: what the business allows a price to be, and how prices are found.
 //!
-//! Parsed once into checked rules; every fault comes with its line. A SKU without an entry is bounded by the ratios
-//! under `[default]`. Nothing here chooses a price.
+//! Terms (ratios, steps, objective, stock) stand under `[default]`; a `[[category]]` and then a `[[sku]]` may say
+//! otherwise. Markets carry what the law asks. `file` parses and checks, every fault with its line; nothing here
+//! chooses a price.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use toml::Spanned;
 
-use crate::event::{MAX_AMOUNT_MINOR, MAX_ID_BYTES};
+mod file;
+
+pub use file::PricingFault;
 
 /// Most rungs of a ladder.
 pub const MAX_RUNGS: u32 = 200;
 /// Longest price lock, in minutes (30 days).
 pub const MAX_LOCK_MINUTES: u32 = 43_200;
+/// The market of a request that names none, and its channel.
+pub const ANY: &str = "any";
 
 /// Which prices look like prices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +62,31 @@ impl Rounding {
         let (step, ending) = self.step();
         price_minor + (ending - price_minor).rem_euclid(step)
     }
+
+    /// Whether `price_minor` is one.
+    #[must_use]
+    pub const fn holds(self, price_minor: i64) -> bool {
+        self.down(price_minor) == price_minor
+    }
 }
 
-/// `[default]`: ratios where a SKU says nothing.
+/// What a price is to bring most of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// Price less cost, times demand.
+    #[default]
+    Margin,
+    /// Price times demand.
+    Revenue,
+    /// Demand, within the minimum margin.
+    Units,
+}
+
+/// The terms of one item, after category and SKU have had their say.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DefaultRules {
-    /// Floor over list price, in 0 .. 1, both included.
+pub struct Terms {
+    /// Floor over list price, 0.01 to 1.
     pub floor_ratio: f64,
     /// Ceiling over list price, 1 to 10.
     pub ceiling_ratio: f64,
@@ -71,6 +94,18 @@ pub struct DefaultRules {
     pub cost_ratio: Option<f64>,
     /// Least margin over the price, 0 to below 1.
     pub min_margin_ratio: f64,
+    /// Most that a price moves at once, over the last price; absent: any step.
+    pub max_step_ratio: Option<f64>,
+    /// A price is reviewed no earlier than so many hours after the last time; absent: at every quote.
+    pub cool_down_hours: Option<u32>,
+    /// Lowest and highest price over a competitor's, where a request names one.
+    pub competitor_band: Option<[f64; 2]>,
+    /// What a price is to bring most of.
+    pub objective: Objective,
+    /// Days until new stock comes: what is there must last so long.
+    pub restock_days: Option<u32>,
+    /// Days in which what is there should be sold.
+    pub clear_within_days: Option<u32>,
 }
 
 /// One `[[sku]]`. Prices in minor units of the project's currency.
@@ -78,16 +113,99 @@ pub struct DefaultRules {
 pub struct SkuRules {
     /// Stock-keeping unit.
     pub sku: String,
-    /// Its category, for shared demand.
+    /// Its category, for shared demand and terms.
     pub category: Option<String>,
     /// The price without any model.
     pub list_price_minor: i64,
     /// What one unit costs.
     pub cost_minor: Option<i64>,
-    /// Lowest price allowed.
+    /// Lowest price allowed, instead of `floor_ratio`.
     pub floor_minor: Option<i64>,
-    /// Highest price allowed.
+    /// Highest price allowed, instead of `ceiling_ratio`.
     pub ceiling_minor: Option<i64>,
+    /// Its own terms, else its category's, else the default.
+    pub terms: Terms,
+}
+
+/// `[exploration]`: prices that are tried although another looks best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PriceExploration {
+    /// The best rung, always.
+    #[default]
+    None,
+    /// With probability `epsilon` any admissible rung, each alike.
+    Epsilon {
+        /// 0 to 1.
+        epsilon: f64,
+    },
+    /// The rung that is best for an elasticity drawn from what is believed of it.
+    Thompson,
+}
+
+/// `[demand_reaction]`: how prices follow recent demand.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DemandReaction {
+    /// Recent orders count by half after so many hours, 1 to 2000.
+    pub half_life_hours: f64,
+    /// Strength, 0 to 1, of the strongest reaction that does not oscillate.
+    pub reaction: f64,
+    /// Most that prices move on account of demand in all, over the price without, 0 to 1.
+    pub max_tilt_ratio: f64,
+    /// Expected units that stand beside those counted, so that few orders say little; above 0.
+    pub prior_units: f64,
+}
+
+/// Which sentence a market asks for beside a price that personal data helped to set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disclosure {
+    /// None.
+    #[default]
+    None,
+    /// Directive 2011/83/EU, article 6(1)(ea).
+    Eu,
+    /// New York General Business Law, section 349-a.
+    NewYork,
+}
+
+impl Disclosure {
+    /// The sentence to show; the caller translates that of the Union, New York fixes its own.
+    #[must_use]
+    pub const fn sentence(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Eu => Some("This price was personalised on the basis of automated decision-making."),
+            Self::NewYork => Some("THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA"),
+        }
+    }
+}
+
+/// `[market.NAME]`: what the law of a market asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MarketRules {
+    /// A discount is claimed on the lowest price of so many days before it (Directive 98/6/EC, article 6a); 0: on the
+    /// list price.
+    pub prior_price_days: u16,
+    /// The sentence beside a price that personal data helped to set.
+    pub disclosure: Disclosure,
+    /// Whether features of a customer may enter their prices.
+    pub personal_features: bool,
+    /// Most by which the price of one customer differs from everybody's, over the latter.
+    pub parity_ratio: f64,
+}
+
+impl Default for MarketRules {
+    fn default() -> Self {
+        Self {
+            prior_price_days: 30,
+            disclosure: Disclosure::Eu,
+            personal_features: false,
+            parity_ratio: 0.05,
+        }
+    }
 }
 
 /// pricing.toml, checked.
@@ -99,156 +217,75 @@ pub struct PricingRules {
     pub n_rungs: u32,
     /// Which prices look like prices.
     pub rounding: Rounding,
-    /// Ratios where a SKU says nothing.
-    pub default: DefaultRules,
+    /// Terms where neither SKU nor category says otherwise.
+    pub default: Terms,
+    /// Prices that are tried.
+    pub exploration: PriceExploration,
+    /// How prices follow demand; absent: not at all.
+    pub demand_reaction: Option<DemandReaction>,
     /// The SKUs, in the order of the file.
     pub skus: Vec<SkuRules>,
+    /// The markets; where there are none, every market has [`MarketRules::default`].
+    pub markets: Vec<(String, MarketRules)>,
     #[serde(skip)]
-    places: HashMap<String, usize>,
+    any_market: MarketRules,
+    #[serde(skip)]
+    places: Places,
 }
 
-/// A fault in pricing.toml.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PricingFault {
-    /// Line, from 1, where it is known.
-    pub line: Option<usize>,
-    /// What is wrong and what is allowed.
-    pub message: String,
+/// Where the SKUs stand, by name and by category.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Places {
+    skus: HashMap<String, usize>,
+    categories: HashMap<String, Vec<usize>>,
 }
 
-impl fmt::Display for PricingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Draft {
-    lock_minutes: Spanned<u32>,
-    n_rungs: Spanned<u32>,
-    #[serde(default)]
-    rounding: Rounding,
-    default: DefaultDraft,
-    #[serde(default, rename = "sku")]
-    skus: Vec<SkuDraft>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DefaultDraft {
-    floor_ratio: Spanned<f64>,
-    ceiling_ratio: Spanned<f64>,
-    cost_ratio: Option<Spanned<f64>>,
-    min_margin_ratio: Spanned<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SkuDraft {
-    sku: Spanned<String>,
-    category: Option<Spanned<String>>,
-    list_price_minor: Spanned<i64>,
-    cost_minor: Option<Spanned<i64>>,
-    floor_minor: Option<Spanned<i64>>,
-    ceiling_minor: Option<Spanned<i64>>,
-}
-
-/// Gathers faults with their lines.
-struct Faults<'a> {
-    text: &'a str,
-    found: Vec<PricingFault>,
-}
-
-impl Faults<'_> {
-    fn line(&self, at: usize) -> usize {
-        self.text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
-    }
-
-    fn add<T>(&mut self, place: &Spanned<T>, message: String) {
-        let line = Some(self.line(place.span().start));
-        self.found.push(PricingFault { line, message });
-    }
-
-    fn within<T: PartialOrd + Copy + fmt::Display>(
-        &mut self,
-        name: &str,
-        value: &Spanned<T>,
-        lo: T,
-        hi: T,
-    ) -> T {
-        let number = *value.get_ref();
-        if !(number >= lo && number <= hi) {
-            self.add(value, format!("{name} = {number} lies outside {lo} ..= {hi}"));
-        }
-        number
-    }
+/// A market that pricing.toml does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no market of pricing.toml; it has {known}")]
+pub struct UnknownMarket {
+    /// What was asked for.
+    pub name: String,
+    /// Those there are.
+    pub known: String,
 }
 
 impl PricingRules {
     /// The rules of pricing.toml, or all its faults.
     pub fn parse(text: &str) -> Result<Self, Vec<PricingFault>> {
-        let mut faults = Faults { text, found: Vec::new() };
-        let draft: Draft = toml::from_str(text).map_err(|error: toml::de::Error| {
-            let line = error.span().map(|span| faults.line(span.start));
-            vec![PricingFault { line, message: error.message().to_owned() }]
-        })?;
-        let default = check_default(&draft.default, &mut faults);
-        let mut places = HashMap::new();
-        let mut skus = Vec::with_capacity(draft.skus.len());
-        for sku in &draft.skus {
-            if places.insert(sku.sku.get_ref().clone(), skus.len()).is_some() {
-                faults.add(&sku.sku, format!("the SKU {:?} stands twice", sku.sku.get_ref()));
-            }
-            skus.push(check_sku(sku, &default, &mut faults));
-        }
-        let lock_minutes = faults.within("lock_minutes", &draft.lock_minutes, 1, MAX_LOCK_MINUTES);
-        let n_rungs = faults.within("n_rungs", &draft.n_rungs, 2, MAX_RUNGS);
-        if faults.found.is_empty() {
-            Ok(Self { lock_minutes, n_rungs, rounding: draft.rounding, default, skus, places })
-        } else {
-            faults.found.sort_by_key(|fault| fault.line);
-            Err(faults.found)
-        }
+        file::parse(text)
     }
 
     /// The entry of `sku`.
     #[must_use]
     pub fn sku(&self, sku: &str) -> Option<&SkuRules> {
-        self.skus.get(*self.places.get(sku)?)
+        self.skus.get(*self.places.skus.get(sku)?)
+    }
+
+    /// The other SKUs of the category of `sku`.
+    pub fn neighbours<'a>(&'a self, sku: &'a SkuRules) -> impl Iterator<Item = &'a SkuRules> {
+        let places = sku.category.as_ref().and_then(|category| self.places.categories.get(category));
+        let all = places.into_iter().flatten().filter_map(|at| self.skus.get(*at));
+        all.filter(move |other| other.sku != sku.sku)
+    }
+
+    /// The rules of `market`; of a request that names none, or a project without markets, the default.
+    pub fn market(&self, market: Option<&str>) -> Result<&MarketRules, UnknownMarket> {
+        let Some(name) = market.filter(|_| !self.markets.is_empty()) else { return Ok(&self.any_market) };
+        let found = self.markets.iter().find(|(known, _)| known == name);
+        found.map(|(_, rules)| rules).ok_or_else(|| UnknownMarket {
+            name: name.to_owned(),
+            known: self.markets.iter().map(|(known, _)| known.as_str()).collect::<Vec<_>>().join(", "),
+        })
     }
 }
 
-fn check_default(draft: &DefaultDraft, faults: &mut Faults<'_>) -> DefaultRules {
-    DefaultRules {
-        floor_ratio: faults.within("floor_ratio", &draft.floor_ratio, 0.01, 1.0),
-        ceiling_ratio: faults.within("ceiling_ratio", &draft.ceiling_ratio, 1.0, 10.0),
-        cost_ratio: draft.cost_ratio.as_ref().map(|ratio| faults.within("cost_ratio", ratio, 0.0, 1.0)),
-        min_margin_ratio: faults.within("min_margin_ratio", &draft.min_margin_ratio, 0.0, 0.99),
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Margin => "margin",
+            Self::Revenue => "revenue",
+            Self::Units => "units",
+        })
     }
-}
-
-fn check_sku(draft: &SkuDraft, default: &DefaultRules, faults: &mut Faults<'_>) -> SkuRules {
-    let sku = draft.sku.get_ref().clone();
-    for (name, place) in [("sku", Some(&draft.sku)), ("category", draft.category.as_ref())] {
-        if let Some(place) = place
-            && (place.get_ref().is_empty() || place.get_ref().len() > MAX_ID_BYTES)
-        {
-            faults.add(place, format!("{name} {:?} must have 1 to {MAX_ID_BYTES} bytes", place.get_ref()));
-        }
-    }
-    let mut amount = |name: &str, value: &Spanned<i64>, lo| faults.within(name, value, lo, MAX_AMOUNT_MINOR);
-    let list_price_minor = amount("list_price_minor", &draft.list_price_minor, 1);
-    let cost_minor = draft.cost_minor.as_ref().map(|cost| amount("cost_minor", cost, 0));
-    let floor_minor = draft.floor_minor.as_ref().map(|floor| amount("floor_minor", floor, 1));
-    let ceiling_minor = draft.ceiling_minor.as_ref().map(|ceiling| amount("ceiling_minor", ceiling, 1));
-    let category = draft.category.as_ref().map(|category| category.get_ref().clone());
-    let rules = SkuRules { sku, category, list_price_minor, cost_minor, floor_minor, ceiling_minor };
-    if let Err(conflict) = super::ladder::Bounds::of(Some(&rules), default, list_price_minor, None) {
-        faults.add(&draft.sku, format!("SKU {:?} can have no price: {conflict}", rules.sku));
-    }
-    rules
 }
