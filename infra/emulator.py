@@ -238,6 +238,9 @@ def partitions(request):
         if item:
             yield item["pk"]["S"]
     for writes in (request.get("RequestItems") or {}).values():
+        if isinstance(writes, dict):
+            yield from (key["pk"]["S"] for key in writes["Keys"])
+            continue
         for write in writes:
             yield (write.get("PutRequest", {}).get("Item") or write["DeleteRequest"]["Key"])["pk"]["S"]
     condition = request.get("KeyConditionExpression")

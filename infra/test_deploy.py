@@ -14,6 +14,7 @@ import hashlib
 import http.server
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -43,6 +44,7 @@ N_DAYS = 365
 KEYS = {role: f"key-of-{role}" for role in ("checkout", "crm", "retention", "admin")}
 HASHED_KEYS = ",".join(f"{role}:{hashlib.sha256(key.encode()).hexdigest()}" for role, key in KEYS.items())
 COMMON = {"Architecture": "x86_64", "AlarmTopicArn": f"arn:aws:sns:{REGION}:000000000000:alarms"}
+QUOTE_KEYS = "first:" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 # A schedule that was recurring is not taken for a single moment by the emulator: nights come when a test says so.
 NEVER = "at(2099-01-01T00:00:00)"
 WAYS = {
@@ -82,6 +84,8 @@ class Shop:
         self.emulator = Emulator()
         self.issuer = Issuer()
         WAYS["jwt"]["JwtIssuer"] = self.issuer.url
+        keeper = self.emulator.client("secretsmanager")
+        COMMON["QuoteKeysSecretArn"] = keeper.create_secret(Name="nextbest-quotes", SecretString=QUOTE_KEYS)["ARN"]
         packages = ROOT / "target" / "lambda"
         self.stacks = {}
         for way, parameters in WAYS.items():
@@ -256,6 +260,12 @@ class Callers(unittest.TestCase):
         self.assertLessEqual(quote["items"][0]["floor_minor"], quote["items"][0]["quoted_price_minor"])
         status, again = shop.call("checkout", "GET", f"/v1/prices/quotes/{quote['quote_id']}")
         self.assertEqual((status, again["quote_id"]), (200, quote["quote_id"]), again)
+        self.assertEqual(quote["degraded"], [], "the key of the secret signs")
+        path = f"/v1/prices/quotes/{quote['quote_id']}/redeem"
+        status, receipt = shop.call("checkout", "POST", path, {"signature": quote["signature"], "order_id": "order-1"})
+        self.assertEqual((status, receipt["total_minor"]), (200, quote["total"]["amount_minor"]), receipt)
+        status, refused = shop.call("checkout", "POST", path, {"signature": quote["signature"], "order_id": "order-2"})
+        self.assertEqual((status, refused["code"]), (409, "quote_redeemed"), refused)
 
     def test_crm_gets_a_decision_and_reports_what_came_of_it(self):
         body = {"customer_id": shop.customer, "context": {"channel": "email", "direction": "outbound"}, "max_actions": 1}

@@ -42,6 +42,11 @@ impl Folder {
         self.dir.join("data/keys")
     }
 
+    /// What signs the quotes of a local server.
+    pub fn quote_keys(&self) -> PathBuf {
+        self.dir.join("data/quote-keys")
+    }
+
     /// Sealed models and reports.
     pub fn artifacts(&self) -> PathBuf {
         self.dir.join("artifacts")

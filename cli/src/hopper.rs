@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_functions::app::App;
-use nextbest_functions::clock::Clock;
 use nextbest_functions::hopper::{self, Built, CampaignReport, HopperError, Listed, Progress, list};
 use nextbest_functions::keys::Keys;
 use nextbest_functions::store::{Series, Store};
 use nextbest_models::units::{Currency, Money, Timestamp};
-use nextbest_training::event_log::EventLog;
 use nextbest_training::seal;
 
 use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::import::grouped;
-use crate::load::{config, present};
+use crate::load::{clock, config};
 use crate::store::StoreArgs;
 use crate::{output, progress};
 
@@ -88,7 +86,7 @@ fn format(path: &Path) -> Result<Format, Failure> {
 }
 
 async fn fill(args: &Args, folder: &Folder) -> Result<(Built, Vec<Listed>), Failure> {
-    let clock = clock(args, folder)?;
+    let clock = clock(args.as_of, &args.store, folder)?;
     let open = args.store.open(folder).await?;
     let app = App::open(&config(folder, &open.store, Keys::default()), open.store.clone(), clock)?;
     let bar = progress::spinner();
@@ -109,16 +107,6 @@ async fn fill(args: &Args, folder: &Folder) -> Result<(Built, Vec<Listed>), Fail
     })?;
     let contacts = read(&open.store, &built).await?;
     Ok((built, contacts))
-}
-
-fn clock(args: &Args, folder: &Folder) -> Result<Clock, Failure> {
-    match args.as_of {
-        Some(at) => Ok(Clock::fixed(at)),
-        None if args.store.is_embedded() && folder.events().exists() => {
-            Ok(Clock::fixed(present(&EventLog::open(folder.events())?)?))
-        }
-        None => Ok(Clock::system()),
-    }
 }
 
 async fn read(store: &Store, built: &Built) -> Result<Vec<Listed>, Failure> {

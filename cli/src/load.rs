@@ -6,7 +6,9 @@ use nextbest_functions::app::App;
 use nextbest_functions::auth::AuthMode;
 use nextbest_functions::clock::Clock;
 use nextbest_functions::config::{Config, DEFAULT_DEADLINE};
+use nextbest_functions::events::shown::{Ledgers, merge, note_in};
 use nextbest_functions::keys::Keys;
+use nextbest_functions::signing::QuoteKeys;
 use nextbest_functions::snapshot;
 use nextbest_functions::store::Store;
 use nextbest_models::customer::Customer;
@@ -49,6 +51,8 @@ pub struct Loaded {
     pub n_refused: u64,
     /// Batches DynamoDB handed back in part, sent again.
     pub n_resent: usize,
+    /// Ledgers of prices shown, one for each SKU, market and channel.
+    pub n_ledgers: usize,
     /// The state is as of this moment.
     pub as_of: Timestamp,
     /// The at-risk snapshot built from it; absent without a trained model.
@@ -102,15 +106,16 @@ pub async fn load(
 ) -> Result<Loaded, Failure> {
     let as_of = as_of.map_or_else(|| present(log), Ok)?;
     let bar = progress::bar(log.n_buckets().into(), "loading customers");
-    let mut loaded = Loaded { n_customers: 0, n_events: 0, n_refused: 0, n_resent: 0, as_of, snapshot: None };
+    let mut loaded = Loaded { n_customers: 0, n_events: 0, n_refused: 0, n_resent: 0, n_ledgers: 0, as_of, snapshot: None };
     let fold_bucket_of = |bucket: u32| {
         let (log, schema) = (log.clone(), folder.project.schema.clone());
         tokio::task::spawn_blocking(move || customers(&log, &schema, bucket, as_of))
     };
     let mut buckets = (0..log.n_buckets()).map(fold_bucket_of);
-    let mut next = buckets.next();
+    let (mut next, mut ledgers) = (buckets.next(), Ledgers::new());
     while let Some(folded) = next {
-        let (states, n_refused) = folded.await??;
+        let (states, shown, n_refused) = folded.await??;
+        merge(&mut ledgers, shown);
         next = buckets.next();
         let written = store.load_customers(&folder.project.schema, &states).await?;
         loaded.n_customers += written.n_items;
@@ -119,12 +124,24 @@ pub async fn load(
         loaded.n_refused += n_refused;
         bar.inc(1);
     }
+    loaded.n_ledgers = store.load_ledgers(&ledgers).await?.n_items;
     bar.finish_and_clear();
     if folder.artifacts().join("CURRENT").exists() {
         let app = App::open(&config(folder, store, Keys::default()), store.clone(), Clock::fixed(as_of))?;
         loaded.snapshot = Some(snapshot::build(&app).await?);
     }
     Ok(loaded)
+}
+
+/// The time of a job on this machine: as told, else that of the event log where the store is the project's own.
+pub fn clock(as_of: Option<Timestamp>, store: &StoreArgs, folder: &Folder) -> Result<Clock, Failure> {
+    match as_of {
+        Some(at) => Ok(Clock::fixed(at)),
+        None if store.is_embedded() && folder.events().exists() => {
+            Ok(Clock::fixed(present(&EventLog::open(folder.events())?)?))
+        }
+        None => Ok(Clock::system()),
+    }
 }
 
 /// The functions' configuration on this machine.
@@ -136,6 +153,7 @@ pub fn config(folder: &Folder, store: &Store, keys: Keys) -> Config {
         auth: AuthMode::ApiKey,
         deadline: DEFAULT_DEADLINE,
         keys,
+        quote_keys: QuoteKeys::default(),
     }
 }
 
@@ -144,15 +162,16 @@ fn customers(
     schema: &nextbest_models::feature::Schema,
     bucket: u32,
     as_of: Timestamp,
-) -> Result<(Vec<Customer>, u64), EventLogError> {
-    let (mut states, mut n_refused) = (Vec::new(), 0);
+) -> Result<(Vec<Customer>, Ledgers, u64), EventLogError> {
+    let (mut states, mut shown, mut n_refused) = (Vec::new(), Ledgers::new(), 0);
     for group in log.customers(bucket)? {
         let (id, events) = group?;
         let (customer, refused) = fold(schema, &id, &events, as_of);
         n_refused += refused;
+        events.iter().filter(|event| event.known() < as_of).for_each(|event| note_in(&mut shown, event));
         if customer.n_events() > 0 {
             states.push(customer);
         }
     }
-    Ok((states, n_refused))
+    Ok((states, shown, n_refused))
 }

@@ -23,6 +23,7 @@ mod embedded;
 mod load;
 mod serve;
 mod hopper;
+mod price;
 mod replay;
 mod report;
 mod ask;
@@ -76,6 +77,8 @@ enum Command {
     Serve(serve::Args),
     /// Choose, hold and list the contacts of the day.
     Hopper(hopper::Args),
+    /// What an item would cost whom, and why: ladder, curve, guardrails.
+    Price(Box<price::Args>),
     /// Make a logged decision again, from the log alone, and tell every difference.
     Replay(replay::Args),
     /// What the policy does to the customers of a project.
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Hopper(args) => hopper::run(&args),
+        Command::Price(args) => price::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
     };

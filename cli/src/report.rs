@@ -1,4 +1,4 @@
-//! `nextbest report`: what the policy does to the customers of a project.
+//! `nextbest report`: what the policy does to the customers of a project, and what prices they were shown.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,8 @@ use crate::folder::Folder;
 use crate::load::present;
 use crate::progress;
 
+mod prices;
+
 /// What `nextbest report` takes.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  nextbest report decisions --project examples/shop")]
@@ -28,6 +30,8 @@ pub struct Args {
 enum What {
     /// Whom each action reaches, where the funnel loses the others, which factors decide, and the control groups.
     Decisions(Decisions),
+    /// What prices were shown to whom, ladders and elasticities, and margins beside what was expected.
+    Prices(prices::Args),
 }
 
 /// What `nextbest report decisions` takes.
@@ -49,7 +53,10 @@ struct Decisions {
 
 /// Decides everyone, writes the page, tells.
 pub fn run(args: &Args) -> Outcome {
-    let What::Decisions(args) = &args.what;
+    let args = match &args.what {
+        What::Decisions(args) => args,
+        What::Prices(args) => return prices::run(args),
+    };
     let folder = Folder::open(&args.project)?;
     let report = decide_all(&folder, args.as_of)?;
     let path = args.out.clone().unwrap_or_else(|| folder.artifacts().join("decisions.html"));

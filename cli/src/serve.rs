@@ -8,6 +8,7 @@ use std::time::Duration;
 use nextbest_functions::app::App;
 use nextbest_functions::clock::Clock;
 use nextbest_functions::keys::{Keys, NewKey};
+use nextbest_functions::signing::QuoteKeys;
 use nextbest_functions::{learn, local};
 use nextbest_models::units::Timestamp;
 use tokio::net::TcpListener;
@@ -63,7 +64,9 @@ pub async fn bind(port: u16) -> Result<TcpListener, Failure> {
 
 /// The functions' state over an open store.
 pub async fn app(folder: &Folder, open: &OpenStore, keys: Keys, clock: Clock) -> Result<App, Failure> {
-    let app = App::open(&config(folder, &open.store, keys), open.store.clone(), clock)?;
+    let mut config = config(folder, &open.store, keys);
+    config.quote_keys = QuoteKeys::open_or_create(&folder.quote_keys())?;
+    let app = App::open(&config, open.store.clone(), clock)?;
     app.warm().await;
     learn::believe(&app).await;
     Ok(app)

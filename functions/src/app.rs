@@ -20,6 +20,7 @@ use crate::health;
 use crate::memory::{Beliefs, Memory, SpentBudgets};
 use crate::metrics::Metrics;
 use crate::openapi;
+use crate::signing::QuoteKeys;
 use crate::store::Store;
 
 /// A running function's state; cheap to clone.
@@ -38,6 +39,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Who may call.
     pub auth: Authenticator,
+    /// What signs quotes.
+    pub quote_keys: QuoteKeys,
     /// The identity of the project folder.
     pub policy_sha256: String,
     /// Longest that a decision or price may take.
@@ -104,6 +107,7 @@ impl App {
         let artifact = read_artifact(config, &project)?;
         let auth = Authenticator::new(config.auth, config.keys.clone());
         Ok(Self(Arc::new(Parts {
+            quote_keys: config.quote_keys.clone(),
             policy_sha256: project.fingerprint(),
             deadline: config.deadline,
             metrics: Metrics::default(),

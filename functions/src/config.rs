@@ -1,14 +1,15 @@
 //! Where the functions run: one struct, read once from the environment when a process starts.
 //!
 //! What the business decides is not here but in the project folder. A wrong value fails the start with its name,
-//! its text and what is allowed; nothing reads the environment later. Secrets stay hashed: an API key is only ever
-//! known by its SHA-256.
+//! its text and what is allowed; nothing reads the environment later. An API key is only ever
+//! known by its SHA-256; the keys of quotes are needed in clear, and never shown.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::auth::AuthMode;
 use crate::keys::{Keys, KeysError};
+use crate::signing::{QuoteKeys, QuoteKeysError};
 
 /// The environment variables that are read, with what they mean; the template and the README derive from this list.
 pub const VARIABLES: &[(&str, &str)] = &[
@@ -25,6 +26,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
          Idempotency-Key a quarter more",
     ),
     (API_KEYS, "role:sha256hex,role:sha256hex,... ; needed for api-key"),
+    (
+        QUOTE_KEYS,
+        "id:base64url,id:base64url,... of at least 32 bytes each; the first signs quotes, all verify; without any \
+         quotes are not signed and cannot be redeemed",
+    ),
 ];
 
 const PROJECT: &str = "NEXTBEST_PROJECT";
@@ -33,6 +39,7 @@ const TABLE: &str = "NEXTBEST_TABLE";
 const AUTH: &str = "NEXTBEST_AUTH";
 const DEADLINE: &str = "NEXTBEST_DEADLINE_MS";
 const API_KEYS: &str = "NEXTBEST_API_KEYS";
+const QUOTE_KEYS: &str = "NEXTBEST_QUOTE_KEYS";
 const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 
 /// The deadline where none is set.
@@ -53,6 +60,8 @@ pub struct Config {
     pub deadline: Duration,
     /// The hashed API keys; empty unless `auth` is [`AuthMode::ApiKey`].
     pub keys: Keys,
+    /// What signs quotes; empty where they are not signed.
+    pub quote_keys: QuoteKeys,
 }
 
 /// Why the environment is no [`Config`].
@@ -67,6 +76,9 @@ pub enum ConfigError {
     /// A malformed list of keys.
     #[error("{API_KEYS}: {0}")]
     Keys(#[from] KeysError),
+    /// A malformed list of keys of quotes.
+    #[error("{QUOTE_KEYS}: {0}")]
+    QuoteKeys(#[from] QuoteKeysError),
     /// No number of milliseconds, or one out of bounds.
     #[error("{DEADLINE} is {0:?}; it must be whole milliseconds, 20 to 25000")]
     Deadline(String),
@@ -104,6 +116,7 @@ impl Config {
             auth,
             deadline: deadline(lookup(DEADLINE))?,
             keys,
+            quote_keys: lookup(QUOTE_KEYS).map(|list| list.parse()).transpose()?.unwrap_or_default(),
         })
     }
 }

@@ -3,7 +3,10 @@
 //! A request is answered as a whole only when every customer's fold is stored; sent again after a failure, what was
 //! stored answers `duplicate` (or `too_late`, once it lies beyond the allowed lateness), so nothing is counted twice
 //! and nothing lost. Events are folded in the order in which they became known, as an offline replay folds them. What
-//! they change of a customer's lifecycle stage is logged, in one write, if anything changed.
+//! they change of a customer's lifecycle stage is logged, in one write, if anything changed. Prices that were shown go into
+//! their ledger.
+
+pub mod shown;
 
 use std::collections::BTreeMap;
 
@@ -85,6 +88,7 @@ async fn take_in(
     let n_events = check_size(&batch)?;
     let ids = batch.events.iter().map(event_id).collect::<Vec<_>>();
     let (groups, mut answers) = parse(batch, now);
+    let shown = shown::prices(groups.values().flatten().map(|(_, event)| event));
     timing.step("parse");
 
     let (folded, changes) = fold(&app, groups, now).await?;
@@ -92,6 +96,13 @@ async fn take_in(
 
     log_changes(&app, &changes, now).await;
     timing.step("stages");
+
+    // Also of events that are known already: a ledger holds a price once, however often it is told, and an earlier
+    // request may have ended between the two.
+    shown::note(&app, shown).await?;
+    let accepted = folded.iter().filter(|(_, _, answer)| matches!(answer, Ok(Applied::Accepted | Applied::LateAccepted)));
+    shown::count_orders(&app, accepted.map(|(_, event, _)| event)).await;
+    timing.step("prices");
 
     let stored = folded.iter().filter(|(_, _, answer)| answer.is_ok()).map(|(_, event, _)| event);
     app.store.attach_outcomes(stored, expiry_seconds(now, KEEP_DAYS)).await?;

@@ -220,7 +220,7 @@ fn unhex(digits: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

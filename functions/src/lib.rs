@@ -7,6 +7,7 @@
 pub mod config;
 pub mod clock;
 pub mod keys;
+pub mod signing;
 pub mod route;
 pub mod auth;
 pub mod problem;

@@ -125,6 +125,7 @@ fn body(route: &Route) -> Option<&'static str> {
         ("POST", "/v1/decisions/{id}/activate") => Some("#/components/schemas/Activation"),
         ("POST", "/v1/hopper/{id}/claims") => Some("#/components/schemas/HopperClaims"),
         ("POST", "/v1/prices/quote") => Some("#/components/schemas/QuoteRequest"),
+        ("POST", "/v1/prices/quotes/{id}/redeem") => Some("#/components/schemas/Redemption"),
         ("POST", "/v1/scores") => Some("#/components/schemas/ScoreRequest"),
         _ => None,
     }
@@ -136,6 +137,7 @@ fn answer(route: &Route) -> Value {
         "/v1/decisions/next-best-action" => "Decision",
         "/v1/decisions/{id}/activate" => "Activated",
         "/v1/prices/quote" | "/v1/prices/quotes/{id}" => "Quote",
+        "/v1/prices/quotes/{id}/redeem" => "RedemptionReceipt",
         "/v1/at-risk" => "AtRiskList",
         "/v1/hopper" => "HopperList",
         "/v1/hopper/{id}/claims" => "HopperClaimed",
@@ -156,6 +158,8 @@ fn schemas() -> Value {
     named("Activated", decisions::activate::Activated::schema());
     named("QuoteRequest", prices::Request::schema());
     named("Quote", prices::Quote::schema());
+    named("Redemption", prices::Redemption::schema());
+    named("RedemptionReceipt", prices::Receipt::schema());
     named("AtRiskList", at_risk::List::schema());
     named("HopperList", hopper::list::List::schema());
     named("HopperClaims", hopper::claims::Claims::schema());
@@ -167,6 +171,7 @@ fn schemas() -> Value {
     decisions::Answer::schemas(&mut all);
     prices::Request::schemas(&mut all);
     prices::Quote::schemas(&mut all);
+    prices::Redemption::schemas(&mut all);
     at_risk::List::schemas(&mut all);
     hopper::list::List::schemas(&mut all);
     hopper::claims::Claimed::schemas(&mut all);
@@ -188,6 +193,11 @@ fn problem() -> Value {
             "code": { "type": "string", "description": "Stable, for programs." },
             "detail": { "type": "string", "description": "What is wrong, with value and bound." },
             "path": { "type": "string", "description": "Where in the request, such as items[0].quantity." },
+            "errors": {
+                "type": "array",
+                "description": "All faults, where there are several.",
+                "items": { "type": "object", "properties": { "path": { "type": "string" }, "detail": { "type": "string" } } },
+            },
         },
     })
 }

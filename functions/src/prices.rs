@@ -1,78 +1,46 @@
-//! `price`: quotes prices for a basket, and shows quotes.
+//! `price`: quotes prices for a basket, shows quotes, and redeems each at most once.
 //!
-//! A price depends on the item, its list price and its cost, never on a feature of the customer; which control group
-//! they were drawn into is none. A quote holds only because it is stored: when it cannot be, or no demand is known, the
-//! list price is named instead and `degraded` says why. A checkout is never left without a price.
+//! A price depends on the item, what was shown of it before, and what the caller knows of stock and competitors, never
+//! on a feature of the customer; which control group they were drawn into is none. A quote holds only because it is kept:
+//! when it cannot be, the list price is named instead and `degraded` says why. A checkout is refused a price only for
+//! what it asked, or where guardrails leave none.
 
 mod answer;
+mod basket;
+mod desk;
+mod locks;
+mod redeem;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
-use nextbest_models::customer::CustomerId;
-use nextbest_models::policy::control::Assignment;
-use nextbest_models::pricing::{DemandModel, PriceChoice, PriceRefusal, PriceRequest, choose_price};
-use nextbest_models::units::{Currency, Timestamp};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use nextbest_models::units::{Seed, Timestamp};
+use serde_json::Value;
 
 use crate::app::App;
 use crate::clock::{self, Stopwatch};
 use crate::door::RequestId;
-use crate::events::expiry_seconds;
 use crate::problem::Problem;
 use crate::provenance::{Provenance, Timing};
 use crate::request::Json;
 use crate::route::Function;
 use answer::build;
+use basket::Basket;
+use desk::{Trouble, settle};
 
 pub use answer::{Outcome, Quote};
+pub use basket::{MAX_ITEMS, QuoteMode, Request};
+pub use redeem::{Receipt, Redemption};
 
-/// Most items of one quote.
-pub const MAX_ITEMS: usize = 100;
-const MAX_QUANTITY: i64 = 1_000_000;
-/// How long a quote is kept after it expired, in days.
-const KEEP_DAYS: i32 = 30;
-
-/// POST /v1/prices/quote, GET /v1/prices/quotes/{id}.
+/// POST /v1/prices/quote, GET /v1/prices/quotes/{id}, POST /v1/prices/quotes/{id}/redeem.
 pub fn routes() -> Router<App> {
-    Router::new().route("/v1/prices/quote", post(quote)).route("/v1/prices/quotes/{id}", get(show))
-}
-
-/// The body.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    customer_id: Option<CustomerId>,
-    #[serde(default)]
-    session_id: Option<String>,
-    items: Vec<Item>,
-    #[schema(value_type = String)]
-    currency: Currency,
-    #[serde(default)]
-    market: Option<String>,
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Item {
-    sku: String,
-    #[serde(default = "one")]
-    quantity: i64,
-    #[serde(default)]
-    list_price_minor: Option<i64>,
-    #[serde(default)]
-    unit_cost_minor: Option<i64>,
-    #[serde(default)]
-    stock: Option<i64>,
-}
-
-const fn one() -> i64 {
-    1
+    Router::new()
+        .route("/v1/prices/quote", post(quote))
+        .route("/v1/prices/quotes/{id}", get(show))
+        .route("/v1/prices/quotes/{id}/redeem", post(redeem::redeem))
 }
 
 async fn quote(
@@ -80,113 +48,70 @@ async fn quote(
     Extension(RequestId(request_id)): Extension<RequestId>,
     Extension(since): Extension<Stopwatch>,
     Json(request): Json<Request>,
-) -> Result<axum::Json<Quote>, Problem> {
+) -> Result<axum::Json<Value>, Problem> {
     let mut timing = Timing::start();
     let now = app.clock.now();
-    check(&app, &request)?;
-    let quote_id = clock::new_id("quo")?;
+    let basket = Basket::new(&app, &request, now)?;
     timing.step("parse");
-
-    let demand = app.artifact.as_ref().and_then(|artifact| artifact.demand());
-    let control = assign(&app, &request, now);
-    let choices = choose(&app, demand, control, &request)?;
-    let head = Provenance::new(&app, quote_id, request_id, now);
-    let mut quote = build(&app, head, &request, choices, control)?;
-    timing.step("decide");
-
-    if let Some(code) = store(&app, &quote, app.deadline.saturating_sub(since.elapsed())).await? {
-        let choices = choose(&app, None, control, &request)?;
-        let mut head = quote.head;
-        head.degraded = vec![code.to_owned()];
-        quote = build(&app, head, &request, choices, control)?;
-    }
-    app.metrics.answered(Function::Price, &quote.head.degraded, now);
-    timing.step("save");
-    quote.timing_us = timing.steps();
+    let limit = app.deadline.saturating_sub(since.elapsed());
+    let settled = tokio::time::timeout(limit, settle(&app, &basket, &request_id, now)).await;
+    let mut quote = match settled {
+        Ok(Ok(quote)) => quote,
+        Ok(Err(Trouble::Refused(problem))) => return Err(problem),
+        Ok(Err(Trouble::Store(error))) => {
+            tracing::warn!(%error, "the quote could not be settled");
+            at_list_prices(&app, &basket, request_id, "store_unreachable", now)?
+        }
+        Err(_) => at_list_prices(&app, &basket, request_id, "store_slow", now)?,
+    };
+    timing.step("settle");
+    let degraded = quote["degraded"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    app.metrics.answered(Function::Price, &degraded.map(str::to_owned).collect::<Vec<_>>(), now);
+    quote["timing_us"] = serde_json::to_value(timing.steps()).unwrap_or_default();
     Ok(axum::Json(quote))
 }
 
-/// Stores the quote within `limit`; where it cannot be, the code that says why.
-async fn store(app: &App, quote: &Quote, limit: Duration) -> Result<Option<&'static str>, Problem> {
-    let document = serde_json::to_value(quote).map_err(|error| Problem::internal(&error))?;
-    let expires = expiry_seconds(quote.expires_at, KEEP_DAYS);
-    let stored = tokio::time::timeout(limit, app.store.put_quote(&quote.quote_id, &document, expires)).await;
-    let Ok(stored) = stored else { return Ok(Some("store_slow")) };
-    let Err(error) = stored else { return Ok(None) };
-    tracing::warn!(%error, quote_id = quote.quote_id, "the quote could not be stored");
-    Ok(Some("store_unreachable"))
+/// What a quote for `request` would be; nothing is written.
+pub async fn what_if(app: &App, request: Request) -> Result<Value, Problem> {
+    let request = Request { mode: QuoteMode::DryRun, ..request };
+    let now = app.clock.now();
+    let basket = Basket::new(app, &request, now)?;
+    settle(app, &basket, "what-if", now).await.map_err(|trouble| match trouble {
+        Trouble::Refused(problem) => problem,
+        Trouble::Store(error) => error.into(),
+    })
 }
 
-async fn show(
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<axum::Json<serde_json::Value>, Problem> {
-    let quote = app.store.quote(&id, app.clock.now().as_millis() / 1000).await?;
-    let unknown = || Problem::not_found("unknown_quote", format!("there is no quote {id:?}"));
-    quote.map(axum::Json).ok_or_else(unknown)
-}
-
-fn check(app: &App, request: &Request) -> Result<(), Problem> {
-    let currency = app.project.settings.currency;
-    if request.currency != currency {
-        return Err(Problem::invalid(
-            "currency",
-            format!("{} differs from the project's {currency}", request.currency),
-        ));
-    }
-    let n = request.items.len();
-    if !(1..=MAX_ITEMS).contains(&n) {
-        return Err(Problem::invalid("items", format!("{n} items; a quote takes 1 to {MAX_ITEMS}")));
-    }
-    let texts = [("session_id", &request.session_id), ("market", &request.market)];
-    for (path, text) in texts {
-        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > 128) {
-            return Err(Problem::invalid(path, "takes 1 to 128 bytes"));
-        }
-    }
-    for (at, item) in request.items.iter().enumerate() {
-        if item.sku.is_empty() || item.sku.len() > 128 {
-            return Err(Problem::invalid(format!("items[{at}].sku"), "takes 1 to 128 bytes"));
-        }
-        let numbers = [("quantity", item.quantity, 1), ("stock", item.stock.unwrap_or(0), 0)];
-        for (name, value, least) in numbers {
-            if !(least..=MAX_QUANTITY).contains(&value) {
-                let detail = format!("{value} lies outside {least} ..= {MAX_QUANTITY}");
-                return Err(Problem::invalid(format!("items[{at}].{name}"), detail));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The control groups of the customer; a basket without one is in none.
-fn assign(app: &App, request: &Request, now: Timestamp) -> Assignment {
-    let rules = app.project.policy.control();
-    request.customer_id.as_ref().map(|id| rules.assign(id, now)).unwrap_or_default()
-}
-
-fn choose(
+/// What is told while the store is away: list prices inside their bounds, promised to nobody.
+fn at_list_prices(
     app: &App,
-    demand: Option<&DemandModel>,
-    control: Assignment,
-    request: &Request,
-) -> Result<Vec<PriceChoice>, Problem> {
-    let price = |(at, item): (usize, &Item)| {
-        let asked = PriceRequest {
-            sku: item.sku.clone(),
-            list_price_minor: item.list_price_minor,
-            unit_cost_minor: item.unit_cost_minor,
-        };
-        let choice = choose_price(&app.project.pricing, demand, control, &asked);
-        choice.map_err(|refusal| refused(at, &refusal))
-    };
-    request.items.iter().enumerate().map(price).collect()
+    basket: &Basket<'_>,
+    request_id: String,
+    code: &str,
+    now: Timestamp,
+) -> Result<Value, Problem> {
+    if let Some(at) = basket.request.items.iter().position(|item| item.announced_percent.is_some()) {
+        let detail = "the prices that the discount is claimed on cannot be read; send it again";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unreachable", detail);
+        return Err(problem.at(format!("items[{at}].announced_percent")).retry_after(1));
+    }
+    let choices = desk::choose(app, None, basket, None, &BTreeMap::new(), Seed(0), now)?;
+    let mut head = Provenance::new(app, clock::new_id("quo")?, request_id, now);
+    head.degraded = vec![code.to_owned()];
+    let quote = build(app, head, basket, choices, None)?;
+    serde_json::to_value(&quote).map_err(|error| Problem::internal(&error))
 }
 
-fn refused(at: usize, refusal: &PriceRefusal) -> Problem {
-    let field = match refusal {
-        PriceRefusal::NoListPrice { .. } => "list_price_minor",
-        PriceRefusal::OutOfRange { field, .. } => field,
-    };
-    Problem::invalid(format!("items[{at}].{field}"), refusal.to_string())
+async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<axum::Json<Value>, Problem> {
+    let now = app.clock.now();
+    let kept = app.store.quote(&id, now.as_millis() / 1000).await?;
+    let kept = kept.ok_or_else(|| redeem::unknown(&id))?;
+    if kept.redemption.is_none() && redeem::is_over(&kept.document, now) {
+        let detail = format!("the quote held until {}; ask for another", kept.document["expires_at"].as_str().unwrap_or("?"));
+        let gone = Problem::new(StatusCode::GONE, "quote_expired", detail);
+        return Err(gone.link("successor-version", "/v1/prices/quote".to_owned()));
+    }
+    let mut document = kept.document;
+    document["redemption"] = kept.redemption.unwrap_or_default();
+    Ok(axum::Json(document))
 }

@@ -24,11 +24,22 @@ pub struct Problem {
     pub detail: String,
     /// Where in the request, as a JSON path.
     pub path: Option<String>,
+    /// All faults, each with its path, where there are several.
+    errors: Vec<Fault>,
+    /// What to look at instead: link relation and address.
+    link: Option<(&'static str, String)>,
     retry_after_seconds: Option<u32>,
     allow: Option<String>,
 }
 
-/// A problem as RFC 9457 has it on the wire, with two members of our own: `code` and `path`.
+/// One of several faults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Fault {
+    path: String,
+    detail: String,
+}
+
+/// A problem as RFC 9457 has it on the wire, with members of our own: `code`, `path` and, of several faults, `errors`.
 #[derive(Debug, Serialize)]
 struct Document<'a> {
     r#type: String,
@@ -38,13 +49,31 @@ struct Document<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
 }
 
 impl Problem {
     /// A problem of `code` answered with `status`.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), path: None, retry_after_seconds: None, allow: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            path: None,
+            errors: Vec::new(),
+            link: None,
+            retry_after_seconds: None,
+            allow: None,
+        }
+    }
+
+    /// The same problem under another stable name.
+    #[must_use]
+    pub fn named(mut self, code: &'static str) -> Self {
+        self.code = code;
+        self
     }
 
     /// The same problem, found at `path` of the request.
@@ -78,6 +107,25 @@ impl Problem {
     #[must_use]
     pub fn invalid(path: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail).at(path)
+    }
+
+    /// 422, if there is any fault (path, detail): all of them, the first in front.
+    pub fn unless_none(faults: Vec<(String, String)>) -> Result<(), Self> {
+        let n = faults.len();
+        let Some((path, detail)) = faults.first().cloned() else { return Ok(()) };
+        let mut problem = Self::invalid(path, detail);
+        if n > 1 {
+            problem.detail = format!("{} (and {} more, see errors)", problem.detail, n - 1);
+            problem.errors = faults.into_iter().map(|(path, detail)| Fault { path, detail }).collect();
+        }
+        Err(problem)
+    }
+
+    /// The same problem, with where to go instead, as a `Link` header.
+    #[must_use]
+    pub fn link(mut self, relation: &'static str, address: String) -> Self {
+        self.link = Some((relation, address));
+        self
     }
 
     /// 500: our fault; `cause` is logged, not told.
@@ -138,12 +186,17 @@ impl IntoResponse for Problem {
             code: self.code,
             detail: &self.detail,
             path: self.path.as_deref(),
+            errors: &self.errors,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let link = self.link.map(|(relation, address)| format!("<{address}>; rel=\"{relation}\""));
+        if let Some(Ok(link)) = link.map(|link| HeaderValue::from_str(&link)) {
+            headers.insert(header::LINK, link);
         }
         if let Some(Ok(methods)) = self.allow.map(|methods| HeaderValue::from_str(&methods)) {
             headers.insert(header::ALLOW, methods);

@@ -142,6 +142,13 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/prices/quote", Function::Price, &[Role::Checkout], "Quotes prices for a basket."),
     route("GET", "/v1/prices/quotes/{id}", Function::Price, &[Role::Checkout], "Shows a quote."),
     route(
+        "POST",
+        "/v1/prices/quotes/{id}/redeem",
+        Function::Price,
+        &[Role::Checkout],
+        "Takes a quote for an order, once.",
+    ),
+    route(
         "GET",
         "/v1/at-risk",
         Function::AtRisk,

@@ -9,7 +9,10 @@
 //! stages#ID    stage#DAY#STAGE        document S (a stage_changed event)
 //! decision#ID  log        document S, customer_id S       outcome#EVENT   document S
 //! budget#ID    PERIOD     contacts N, cost_minor N, held_contacts_SLOT N, held_cost_SLOT N
-//! quote#ID     quote      document S
+//! quote#ID     quote      document S, redemption S
+//! ledger#SKU   MARKET#CHANNEL        document S, version N
+//! locks#HOLDER locks      document S, version N
+//! orders#SKU   hour#NNNNNNN          units N
 //! snapshot#ID  page#NNNN  document S (100 customers)      header          document S
 //! snapshot     current    snapshot_id S
 //! hopper#ID    page#NNNN  document S (100 contacts)       header          document S
@@ -26,6 +29,8 @@ mod customers;
 mod decisions;
 mod error;
 mod item;
+mod orders;
+mod prices;
 mod quotes;
 mod reservations;
 mod retry;
@@ -49,6 +54,8 @@ pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
 pub use decisions::{DecisionScan, LogEntry, LogItem, LoggedDecision};
 pub use error::StoreError;
 pub use item::MAX_ITEM_BYTES;
+pub use prices::{Change, Holder, LedgerKey, PriceBook, Versioned};
+pub use quotes::{QuoteEntry, QuoteScan, Redeemed, StoredQuote};
 pub use reservations::{Committed, Hold, Reservation};
 pub use snapshots::{PAGE_SIZE, Series, SnapshotPage};
 

@@ -334,6 +334,15 @@ impl Event {
             _ => None,
         }
     }
+
+    /// The attribute `name`, if it is a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        match self.attributes.get(name) {
+            Some(AttributeValue::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
 }
 
 fn check_id(path: &str, id: &str) -> Result<(), EventFault> {

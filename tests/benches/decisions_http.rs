@@ -1,4 +1,4 @@
-//! Decisions over HTTP beside the same service in Python (tests/peers/decisions), in turns, over one embedded store.
+//! Decisions over HTTP beside the same service in Python (tests/peers/decisions), in turns, over one embedded store; and quotes.
 //!
 //! `decisions_http --bench PYTHON NEXTBEST FOLDER` (scripts/peers.sh) makes a shop in FOLDER, loads it into an embedded store
 //! that runs in a process of its own, starts both services, and prints a section in Markdown. CPU time is that of the
@@ -96,6 +96,21 @@ struct Service {
     process: Process,
     url: String,
     key: String,
+    /// Of a checkout page; the service in Python has none.
+    checkout_key: String,
+    /// What a customer's nth question is.
+    body: fn(&str, usize) -> Value,
+}
+
+fn decision(customer: &str, _: usize) -> Value {
+    json!({ "customer_id": customer, "max_actions": 2, "explain": "none", "defer_activation": true })
+}
+
+/// Another basket each time: one that was quoted already would only be read.
+fn quote(customer: &str, nth: usize) -> Value {
+    let sku = format!("{}-{:02}", ["COFFEE", "TEA", "MUGS", "KITCHEN", "GARDEN", "GIFTS"][nth / 10 % 6], nth % 10 + 1);
+    let items = json!([{ "sku": sku, "quantity": 1 + nth / 60 }]);
+    json!({ "customer_id": customer, "currency": "GBP", "market": "GB", "channel": "web", "items": items })
 }
 
 /// What one round told.
@@ -131,7 +146,7 @@ fn measure(python: &str, nextbest: &str, folder: &Path) {
     let loaded: Value = serde_json::from_str(&run(&["load", "--json", "--project", project])).unwrap();
     let as_of: Timestamp = loaded["as_of"].as_str().unwrap().parse().unwrap();
     let (peer, shapes) = python_service(python, nextbest, folder, &endpoint, as_of);
-    let services = [nextbest_service(nextbest, &shop, &endpoint, as_of), peer];
+    let mut services = [nextbest_service(nextbest, &shop, &endpoint, as_of), peer];
     let customers = std::fs::read_to_string(folder.join("customers.txt")).unwrap();
     let customers: Vec<&str> = customers.lines().collect();
     let ticks_a_second: f64 = output(Command::new("getconf").arg("CLK_TCK")).parse().unwrap();
@@ -147,6 +162,12 @@ fn measure(python: &str, nextbest: &str, folder: &Path) {
         }
     }
     println!("{}", section(&services, &rounds, &shapes));
+    let ours = &mut services[0];
+    ours.url = ours.url.replace("decisions/next-best-action", "prices/quote");
+    (ours.key, ours.body) = (ours.checkout_key.clone(), quote);
+    let rounds: Vec<Round> =
+        (0..=N_ROUNDS).map(|_| runtime.block_on(ask(ours, &customers, ticks_a_second))).skip(1).collect();
+    println!("{}", quotes(&told(&rounds)));
 }
 
 /// `command` with the store of the benchmark and its credentials.
@@ -168,6 +189,8 @@ fn nextbest_service(nextbest: &str, shop: &Path, endpoint: &str, now: Timestamp)
         process,
         url: format!("{base}/v1/decisions/next-best-action"),
         key: after("export CRM_KEY="),
+        checkout_key: after("export CHECKOUT_KEY="),
+        body: decision,
     }
 }
 
@@ -205,7 +228,8 @@ fn python_service(
     assert!((0..600).any(|at| listening(&at)), "the service in Python does not start");
     let url = format!("http://127.0.0.1:{port}/v1/decisions/next-best-action");
     let name = "FastAPI + LightGBM + boto3";
-    (Service { name, process, url, key: PYTHON_KEY.to_owned() }, shapes)
+    let (key, checkout_key) = (PYTHON_KEY.to_owned(), String::new());
+    (Service { name, process, url, key, checkout_key, body: decision }, shapes)
 }
 
 /// All clients, each over one connection and one question at a time, for a round.
@@ -213,14 +237,14 @@ async fn ask(service: &Service, customers: &[&str], ticks_a_second: f64) -> Roun
     let (cpu, begun) = (service.process.cpu_seconds(ticks_a_second), Instant::now());
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..N_CLIENTS {
-        let (url, key) = (service.url.clone(), service.key.clone());
+        let (url, key, body) = (service.url.clone(), service.key.clone(), service.body);
         let own: Vec<String> =
             customers.iter().skip(client).step_by(N_CLIENTS).map(|id| (*id).to_owned()).collect();
         clients.spawn(async move {
             let http = reqwest::Client::new();
             let mut latencies = Vec::new();
-            for id in own.iter().cycle() {
-                let body = json!({ "customer_id": id, "max_actions": 2, "explain": "none", "defer_activation": true });
+            for (nth, id) in own.iter().cycle().enumerate() {
+                let body = body(id, nth);
                 let asked = Instant::now();
                 let response = http.post(&url).header("x-api-key", &key).json(&body).send().await.unwrap();
                 assert!(response.status().is_success(), "{}", response.text().await.unwrap());
@@ -256,6 +280,17 @@ fn told(rounds: &[Round]) -> Told {
         a_second: over(&|round| n(round) / round.seconds),
         cpu_us: over(&|round| 1e6 * round.cpu_seconds / n(round)),
     }
+}
+
+fn quotes(told: &Told) -> String {
+    let verdict = if told.p99_ms <= MAX_P99_MS { "met" } else { "not met" };
+    format!(
+        "\n## Quotes over HTTP\n\nThe same service and store, {N_CLIENTS} clients, a basket of its own each time: ledger and promises are \
+         read at once, the quote is signed and kept with what it changes; medians of {N_ROUNDS} rounds.\n\n\
+         | p50, ms | p99, ms | requests per second | CPU per request, us |\n|---|---|---|---|\n| {:.2} | {:.2} | {:.0} | {:.0} |\n\n\
+         Target p99 at most {MAX_P99_MS} ms: {verdict} ({:.2} ms).",
+        told.p50_ms, told.p99_ms, told.a_second, told.cpu_us, told.p99_ms,
+    )
 }
 
 fn quantile(mut numbers: Vec<f64>, share: f64) -> f64 {

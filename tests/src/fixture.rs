@@ -128,6 +128,9 @@ fn described(project: &Project, name: &str) -> ModelMetadata {
     }
 }
 
+/// What signs quotes.
+pub const QUOTE_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
 /// The functions' state over `store`, standing still at [`now`], and one key for every role.
 pub fn app(folder: &Path, store: Store) -> (App, Vec<NewKey>) {
     let (config, shown) = config(folder, &store);
@@ -144,6 +147,7 @@ pub fn config(folder: &Path, store: &Store) -> (Config, Vec<NewKey>) {
         auth: AuthMode::ApiKey,
         deadline: DEFAULT_DEADLINE,
         keys,
+        quote_keys: QUOTE_KEYS.parse().expect("a key of 32 bytes"),
     };
     (config, shown)
 }

@@ -135,6 +135,7 @@ async fn every_binary_answers_as_the_local_server_does() {
         ("NEXTBEST_PROJECT", folder.path().display().to_string()),
         ("NEXTBEST_TABLE", "nextbest".to_owned()),
         ("NEXTBEST_API_KEYS", config.keys.to_string()),
+        ("NEXTBEST_QUOTE_KEYS", fixture::QUOTE_KEYS.to_owned()),
         ("AWS_ENDPOINT_URL", backend.endpoint.clone()),
     ];
 
@@ -193,6 +194,7 @@ async fn what_an_answer_lacks_is_a_metric_among_the_logs() {
     let variables = [
         ("NEXTBEST_PROJECT", folder.path().display().to_string()),
         ("NEXTBEST_API_KEYS", config.keys.to_string()),
+        ("NEXTBEST_QUOTE_KEYS", fixture::QUOTE_KEYS.to_owned()),
         ("AWS_ENDPOINT_URL", endpoint),
         // Counting goes on where nothing else is logged.
         ("RUST_LOG", "off".to_owned()),

@@ -15,6 +15,7 @@ pub mod train;
 pub mod table;
 pub mod foreign;
 pub mod decisions;
+pub mod prices;
 pub mod report;
 pub mod seal;
 pub mod event_log;

@@ -20,9 +20,11 @@ mod decisions;
 mod diagnostics;
 mod fit;
 mod plot;
+mod prices;
 
 pub use decisions::decisions_html;
 pub use fit::fit_html;
+pub use prices::prices_html;
 
 /// SKUs drawn, those that sell most.
 const N_DRAWN: usize = 40;

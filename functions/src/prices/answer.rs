@@ -1,18 +1,20 @@
 //! The answer of a quote: what is told of every price, and why a number is not there.
 
-use std::collections::BTreeMap;
-
 use nextbest_models::customer::CustomerId;
-use nextbest_models::policy::control::Assignment;
+use nextbest_models::pricing::ledger::claimable_percent;
+use nextbest_models::pricing::rules::{Objective, PriceExploration};
 use nextbest_models::pricing::{Guardrail, PriceBasis, PriceChoice, Rung};
 use nextbest_models::units::{Currency, Money, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Item, Request};
+use super::basket::{Basket, Item, QuoteMode, Request};
+use super::desk::ledger;
+use super::locks::Locks;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::provenance::{Absent, Experiment, Provenance};
+use crate::store::PriceBook;
 
 /// How a quote came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -37,13 +39,17 @@ pub struct Quote {
     /// Until when the prices hold.
     #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,
-    signature: Absent,
+    /// Compact JWS; proves at redemption that the quote is ours.
+    signature: Optional<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     customer_id: Option<CustomerId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
     market: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    mode: QuoteMode,
     #[schema(value_type = String)]
     currency: Currency,
     /// amount_minor, currency.
@@ -51,14 +57,29 @@ pub struct Quote {
     total: Money,
     items: Vec<PricedItem>,
     legal: Legal,
-    pub(super) timing_us: BTreeMap<&'static str, u64>,
+    /// What was asked: the same basket is quoted anew from it.
+    request: Request,
+}
+
+/// What a signature holds: the claims of RFC 7519, times in seconds since 1970, and what was quoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Claims {
+    pub(super) iss: String,
+    pub(super) jti: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    pub(super) iat: i64,
+    exp: i64,
+    currency: Currency,
+    /// SKU, quantity, price of one unit in minor units.
+    pub(super) items: Vec<(String, i64, i64)>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 struct PricedItem {
     sku: String,
     quantity: i64,
-    /// model, no_demand, no_cost, conflict or control.
+    /// model, standing, locked, no_demand, no_cost or control.
     #[schema(value_type = String)]
     basis: PriceBasis,
     list_price_minor: i64,
@@ -71,10 +92,17 @@ struct PricedItem {
     guardrails: Vec<Guardrail>,
     purchase_probability: Optional<f64>,
     elasticity: Optional<ElasticityInterval>,
-    demand_index: Absent,
-    /// price_minor, probability, expected_margin_minor.
+    /// Recent over expected orders, where this quote reviewed the price.
+    demand_index: Optional<f64>,
+    /// margin, revenue or units.
+    #[schema(value_type = String)]
+    objective: Objective,
+    /// With which this price was chosen among the rungs.
+    choice_probability: f64,
+    /// price_minor, probability, expected_margin_minor, choice_probability.
     #[schema(value_type = Vec<Object>)]
     ladder: Vec<Rung>,
+    legal: ItemLegal,
 }
 
 /// A value, or null beside the reason why there is none.
@@ -83,6 +111,12 @@ struct PricedItem {
 enum Optional<T: ToSchema> {
     Known(T),
     Absent(Absent),
+}
+
+impl<T: ToSchema> Optional<T> {
+    fn of(value: Option<T>, absent: Absent) -> Self {
+        value.map_or(Self::Absent(absent), Self::Known)
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -94,59 +128,141 @@ struct ElasticityInterval {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Legal {
-    /// No feature of a person enters a price.
+    /// Whether features of a person entered a price.
     personalised: bool,
-    /// Lowest price of the prior 30 days: the ledger of shown prices arrives later.
-    lowest_30_days_minor: Absent,
+    /// Whether a sentence has to be shown beside the price, and which.
+    disclosure_required: bool,
+    disclosure: Option<&'static str>,
+    /// The days whose lowest price a discount is claimed on; 0: the list price.
+    prior_price_days: u16,
 }
 
-/// The answer to `request`, whose items are priced by `choices` for a customer of the groups `control`.
+#[derive(Debug, Serialize, ToSchema)]
+struct ItemLegal {
+    /// What a discount is claimed on: the lowest price of the days before it.
+    lowest_prior_minor: Optional<i64>,
+    discount_claim: DiscountClaim,
+}
+
+/// Whether "-x %" may be written beside the price.
+#[derive(Debug, Serialize, ToSchema)]
+struct DiscountClaim {
+    allowed: bool,
+    /// Largest whole percent.
+    max_percent: u8,
+    /// Why not: `no_prior_price`, `not_below_prior_price`.
+    code: Option<&'static str>,
+}
+
+/// The answer to `basket`, priced by `choices`; nothing is promised where no `book` could be read.
 pub(super) fn build(
     app: &App,
     mut head: Provenance,
-    request: &Request,
+    basket: &Basket<'_>,
     choices: Vec<PriceChoice>,
-    control: Assignment,
+    book: Option<&PriceBook<Locks>>,
 ) -> Result<Quote, Problem> {
+    let request = basket.request;
     let minutes = i64::from(app.project.pricing.lock_minutes);
     let expires_at = head.created_at.plus_millis(minutes * 60_000);
     head.valid_until = expires_at;
-    head.experiment = Experiment::of(control);
-    let modelled = choices.iter().any(|choice| choice.basis == PriceBasis::Model);
-    let outcome = match (control.policy, modelled) {
-        (true, _) => Outcome::ControlListPrice,
-        (false, true) => Outcome::Quoted,
-        (false, false) => Outcome::ListPriceFallback,
-    };
-    if !control.policy && app.artifact.as_ref().and_then(|artifact| artifact.demand()).is_none() {
-        head.degraded.push("no_demand_model".to_owned());
-    }
-    head.degraded.extend(choices.iter().filter_map(|choice| {
-        let code = match choice.basis {
-            PriceBasis::Model | PriceBasis::Control => return None,
-            PriceBasis::NoDemand => "no_demand",
-            PriceBasis::NoCost => "no_cost",
-            PriceBasis::Conflict => "rules_conflict",
-        };
-        Some(format!("{code}:{}", choice.sku))
-    }));
+    head.experiment = Experiment::of(basket.control);
+    head.exploration.kind = exploration_name(app.project.pricing.exploration);
+    head.exploration.choice_probability = choices.first().map_or(1.0, |choice| choice.choice_probability);
+    head.degraded.extend(lacks(app, basket, &choices));
     let total = total_minor(request, &choices)?;
-    let items = request.items.iter().zip(choices).map(|(item, choice)| priced(item, choice)).collect();
+    let signature = sign(app, &head, expires_at, basket, &choices, book.is_some());
+    if matches!(&signature, Optional::Absent(_)) && book.is_some() && request.mode == QuoteMode::Live {
+        head.degraded.push("no_signing_key".to_owned());
+    }
+    let outcome = outcome(basket, &choices);
+    let items = request.items.iter().zip(choices);
+    let items = items.map(|(item, choice)| priced(basket, item, choice, book, head.created_at)).collect();
     Ok(Quote {
         quote_id: head.decision_id.clone(),
         head,
         outcome,
         expires_at,
-        signature: Absent::because("not_signed"),
+        signature,
         customer_id: request.customer_id.clone(),
         session_id: request.session_id.clone(),
         market: request.market.clone(),
+        channel: request.channel.clone(),
+        mode: request.mode,
         currency: request.currency,
         total: Money { amount_minor: total, currency: request.currency },
         items,
-        legal: Legal { personalised: false, lowest_30_days_minor: Absent::because("no_price_ledger") },
-        timing_us: BTreeMap::new(),
+        legal: Legal {
+            personalised: false,
+            disclosure_required: false,
+            disclosure: None,
+            prior_price_days: basket.market.prior_price_days,
+        },
+        request: request.clone(),
     })
+}
+
+const fn exploration_name(exploration: PriceExploration) -> &'static str {
+    match exploration {
+        PriceExploration::None => "none",
+        PriceExploration::Epsilon { .. } => "epsilon",
+        PriceExploration::Thompson => "thompson",
+    }
+}
+
+fn outcome(basket: &Basket<'_>, choices: &[PriceChoice]) -> Outcome {
+    let modelled =
+        |choice: &PriceChoice| matches!(choice.basis, PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked);
+    match (basket.control.policy, choices.iter().any(modelled)) {
+        (true, _) => Outcome::ControlListPrice,
+        (false, true) => Outcome::Quoted,
+        (false, false) => Outcome::ListPriceFallback,
+    }
+}
+
+/// What was missing, by code.
+fn lacks(app: &App, basket: &Basket<'_>, choices: &[PriceChoice]) -> Vec<String> {
+    let no_model = app.artifact.as_ref().and_then(|artifact| artifact.demand()).is_none();
+    let general = (no_model && !basket.control.policy).then(|| "no_demand_model".to_owned());
+    let of_item = |choice: &PriceChoice| {
+        let code = match choice.basis {
+            PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked | PriceBasis::Control => return None,
+            PriceBasis::NoDemand => "no_demand",
+            PriceBasis::NoCost => "no_cost",
+        };
+        Some(format!("{code}:{}", choice.sku))
+    };
+    let unknown = choices.iter().filter(|choice| app.project.pricing.sku(&choice.sku).is_none());
+    let unknown = unknown.map(|choice| format!("unknown_sku:{}", choice.sku));
+    general.into_iter().chain(choices.iter().filter_map(of_item)).chain(unknown).collect()
+}
+
+fn sign(
+    app: &App,
+    head: &Provenance,
+    expires_at: Timestamp,
+    basket: &Basket<'_>,
+    choices: &[PriceChoice],
+    kept: bool,
+) -> Optional<String> {
+    if !kept {
+        return Optional::Absent(Absent::because("not_kept"));
+    }
+    if basket.request.mode == QuoteMode::DryRun {
+        return Optional::Absent(Absent::because("dry_run"));
+    }
+    let lines = basket.request.items.iter().zip(choices);
+    let claims = Claims {
+        iss: "nextbest".to_owned(),
+        jti: head.decision_id.clone(),
+        sub: basket.request.customer_id.as_ref().map(ToString::to_string),
+        iat: head.created_at.as_millis().div_euclid(1000),
+        exp: expires_at.as_millis().div_euclid(1000),
+        currency: basket.request.currency,
+        items: lines.map(|(item, choice)| (item.sku.clone(), item.quantity, choice.quoted_price_minor)).collect(),
+    };
+    let signed = app.quote_keys.sign(&claims);
+    signed.map_or_else(|| Optional::Absent(Absent::because("no_signing_key")), Optional::Known)
 }
 
 fn total_minor(request: &Request, choices: &[PriceChoice]) -> Result<i64, Problem> {
@@ -156,9 +272,16 @@ fn total_minor(request: &Request, choices: &[PriceChoice]) -> Result<i64, Proble
     i64::try_from(sum).map_err(|_| Problem::invalid("items", format!("the total {sum} exceeds 64 bits")))
 }
 
-fn priced(item: &Item, choice: PriceChoice) -> PricedItem {
+fn priced(
+    basket: &Basket<'_>,
+    item: &Item,
+    choice: PriceChoice,
+    book: Option<&PriceBook<Locks>>,
+    now: Timestamp,
+) -> PricedItem {
     let held_out = choice.basis == PriceBasis::Control;
     let absent = |code| Absent::because(if held_out { "control_group" } else { code });
+    let legal = item_legal(basket, &choice, book, now);
     PricedItem {
         sku: choice.sku,
         quantity: item.quantity,
@@ -169,13 +292,39 @@ fn priced(item: &Item, choice: PriceChoice) -> PricedItem {
         floor_minor: choice.floor_minor,
         ceiling_minor: choice.ceiling_minor,
         guardrails: choice.guardrails,
-        purchase_probability: choice
-            .purchase_probability
-            .map_or(Optional::Absent(absent("no_price_shown")), |p| Optional::Known(p.get())),
-        elasticity: choice.elasticity.map_or(Optional::Absent(absent("no_demand")), |e| {
-            Optional::Known(ElasticityInterval { value: e.value, lo: e.lo, hi: e.hi })
-        }),
-        demand_index: Absent::because("not_computed"),
+        purchase_probability: Optional::of(
+            choice.purchase_probability.map(|p| p.get()),
+            absent("no_price_shown"),
+        ),
+        elasticity: Optional::of(
+            choice.elasticity.map(|e| ElasticityInterval { value: e.value, lo: e.lo, hi: e.hi }),
+            absent("no_demand"),
+        ),
+        demand_index: Optional::of(choice.demand_index, absent("not_reviewed")),
+        objective: choice.objective,
+        choice_probability: choice.choice_probability,
         ladder: choice.ladder,
+        legal,
+    }
+}
+
+fn item_legal(
+    basket: &Basket<'_>,
+    choice: &PriceChoice,
+    book: Option<&PriceBook<Locks>>,
+    now: Timestamp,
+) -> ItemLegal {
+    let (price, days) = (choice.quoted_price_minor, basket.market.prior_price_days);
+    let shown = || book.and_then(|book| ledger(book, &basket.ledger_key(&choice.sku)))?.prior_minor(price, now, days);
+    let prior = if days == 0 { Some(choice.list_price_minor) } else { shown() };
+    let max_percent = prior.map_or(0, |prior| claimable_percent(price, prior));
+    let code = match prior {
+        None => Some("no_prior_price"),
+        Some(_) if max_percent == 0 => Some("not_below_prior_price"),
+        Some(_) => None,
+    };
+    ItemLegal {
+        lowest_prior_minor: Optional::of(prior, Absent::because("no_prior_price")),
+        discount_claim: DiscountClaim { allowed: max_percent > 0, max_percent, code },
     }
 }

@@ -22,6 +22,8 @@ pub(super) const BODY_SHA256: &str = "body_sha256";
 pub(super) const STATUS: &str = "status";
 pub(super) const TOKEN: &str = "token";
 pub(super) const RESERVED: &str = "reserved";
+pub(super) const REDEMPTION: &str = "redemption";
+pub(super) const UNITS: &str = "units";
 pub(super) const CONTACTS: &str = "contacts";
 pub(super) const COST_MINOR: &str = "cost_minor";
 /// Of a budget, with the number of ten minutes behind it: contacts held until then.

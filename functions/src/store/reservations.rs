@@ -272,14 +272,14 @@ impl Store {
 }
 
 /// Why a transaction was cancelled.
-enum Cancelled {
+pub(super) enum Cancelled {
     /// The condition of the write at this place failed.
     Condition(usize),
     /// Another transaction, or the load, was in the way.
     Busy,
 }
 
-fn cancelled_at<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cancelled> {
+pub(super) fn cancelled_at<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cancelled> {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
     else {
         return None;

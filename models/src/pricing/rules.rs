@@ -223,6 +223,8 @@ pub struct PricingRules {
     pub exploration: PriceExploration,
     /// How prices follow demand; absent: not at all.
     pub demand_reaction: Option<DemandReaction>,
+    /// Attributes of customers, none of which enters a price, over which the audit compares what was shown.
+    pub audit_fields: Vec<String>,
     /// The SKUs, in the order of the file.
     pub skus: Vec<SkuRules>,
     /// The markets; where there are none, every market has [`MarketRules::default`].

@@ -94,11 +94,19 @@ struct Draft {
     exploration: Option<Spanned<PriceExploration>>,
     demand_reaction: Option<Spanned<DemandReaction>>,
     #[serde(default)]
+    audit: Audit,
+    #[serde(default)]
     market: BTreeMap<String, Spanned<MarketRules>>,
     #[serde(default, rename = "category")]
     categories: Vec<CategoryDraft>,
     #[serde(default, rename = "sku")]
     skus: Vec<SkuDraft>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Audit {
+    fields: Vec<String>,
 }
 
 /// Gathers faults with their lines.
@@ -198,6 +206,7 @@ pub(super) fn parse(text: &str) -> Result<PricingRules, Vec<PricingFault>> {
         default,
         exploration,
         demand_reaction,
+        audit_fields: draft.audit.fields,
         skus,
         markets,
         any_market,

@@ -1,0 +1,203 @@
+//! Settling a basket: reads what was shown and promised, chooses prices, and keeps the quote with what it changes.
+//!
+//! One batch read and one write, of a transaction where ledgers or promises change with it. Whoever loses a race reads
+//! again and finds what the winner settled on, so that callers at the same moment are told the same price.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nextbest_models::pricing::{
+    Circumstances, DemandModel, Ledger, PriceChoice, PriceRefusal, RecentDemand, choose_price,
+};
+use nextbest_models::units::{Seed, Timestamp};
+use serde_json::Value;
+
+use super::answer::{Quote, build};
+use super::basket::{Basket, QuoteMode};
+use super::locks::Locks;
+use super::redeem::is_over;
+use crate::app::App;
+use crate::clock;
+use crate::events::expiry_seconds;
+use crate::problem::Problem;
+use crate::provenance::Provenance;
+use crate::store::{Change, LedgerKey, PriceBook, QuoteEntry, StoreError, Versioned};
+
+/// A race for a ledger or a promise is lost at most so often.
+const ATTEMPTS: u32 = 24;
+/// How long a quote is kept after it expired, in days.
+const KEEP_DAYS: i32 = 30;
+/// Recent orders are looked at over so many half-lives; what is older weighs less than a thousandth.
+const HALF_LIVES: f64 = 10.0;
+
+/// Why there is no quote.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The request cannot be answered.
+    Refused(Problem),
+    /// The store is away.
+    Store(StoreError),
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The quote for `basket`: the one that still holds, or a new one, kept.
+pub(super) async fn settle(
+    app: &App,
+    basket: &Basket<'_>,
+    request_id: &str,
+    now: Timestamp,
+) -> Result<Value, Trouble> {
+    let seed = Seed(u64::from_le_bytes(clock::random_bytes().map_err(Problem::from)?));
+    for _ in 0..ATTEMPTS {
+        let keys = basket.request.items.iter().map(|item| basket.ledger_key(&item.sku));
+        let book: PriceBook<Locks> = app.store.price_book(keys, basket.holder.as_ref()).await?;
+        if let Some(quote) = standing_quote(app, basket, &book, now).await? {
+            return Ok(quote);
+        }
+        let recent = recent(app, basket, now).await?;
+        let choices = choose(app, app.artifact.as_ref().and_then(|a| a.demand()), basket, Some(&book), &recent, seed, now)?;
+        let head = Provenance::new(app, clock::new_id("quo").map_err(Problem::from)?, request_id.to_owned(), now);
+        let quote = build(app, head, basket, choices.clone(), Some(&book))?;
+        let document = serde_json::to_value(&quote).map_err(|error| Problem::internal(&error))?;
+        if basket.request.mode == QuoteMode::DryRun || keep(app, basket, book, &quote, &document, &choices, now).await? {
+            return Ok(document);
+        }
+    }
+    let key = basket.holder.as_ref().map_or_else(String::new, ToString::to_string);
+    Err(StoreError::Contended { key, attempts: ATTEMPTS }.into())
+}
+
+/// The quote promised for this basket, unless its time is over or it was redeemed: then the next one is due.
+async fn standing_quote(
+    app: &App,
+    basket: &Basket<'_>,
+    book: &PriceBook<Locks>,
+    now: Timestamp,
+) -> Result<Option<Value>, StoreError> {
+    let Some(id) = book.locks.value.quote(&basket.digest, now) else { return Ok(None) };
+    let kept = app.store.quote(id, now.as_millis() / 1000).await?;
+    let holds = kept.filter(|kept| kept.redemption.is_none() && !is_over(&kept.document, now));
+    Ok(holds.map(|kept| kept.document))
+}
+
+/// Units ordered lately of each SKU; nothing where prices do not follow demand.
+async fn recent(
+    app: &App,
+    basket: &Basket<'_>,
+    now: Timestamp,
+) -> Result<BTreeMap<String, RecentDemand>, StoreError> {
+    let mut found = BTreeMap::new();
+    let Some(rules) = app.project.pricing.demand_reaction else { return Ok(found) };
+    let n_hours = (rules.half_life_hours * HALF_LIVES).min(24.0 * 34.0).ceil() as u32;
+    let last = now.as_millis().div_euclid(3_600_000);
+    for item in &basket.request.items {
+        if !found.contains_key(&item.sku) {
+            let hours = app.store.orders(&item.sku, last - i64::from(n_hours) + 1, last).await?;
+            let ago = hours.into_iter().filter_map(|(hour, units)| Some((u32::try_from(last - hour).ok()?, units)));
+            found.insert(item.sku.clone(), RecentDemand::of(ago, n_hours, rules.half_life_hours));
+        }
+    }
+    Ok(found)
+}
+
+/// A price for every item, or all that have none, each with the reason.
+pub(super) fn choose(
+    app: &App,
+    demand: Option<&DemandModel>,
+    basket: &Basket<'_>,
+    book: Option<&PriceBook<Locks>>,
+    recent: &BTreeMap<String, RecentDemand>,
+    seed: Seed,
+    now: Timestamp,
+) -> Result<Vec<PriceChoice>, Problem> {
+    let (mut choices, mut faults, mut conflicts) = (Vec::new(), Vec::new(), 0);
+    for (at, item) in basket.request.items.iter().enumerate() {
+        let around = Circumstances {
+            now,
+            market: basket.market,
+            control: basket.control,
+            ledger: book.and_then(|book| ledger(book, &basket.ledger_key(&item.sku))),
+            locked_minor: book.and_then(|book| book.locks.value.price(&place(basket, item), now)),
+            recent: recent.get(&item.sku).copied(),
+            everybody_minor: None,
+            seed,
+        };
+        match choose_price(&app.project.pricing, demand, &around, &item.price_request()) {
+            Ok(choice) => choices.push(choice),
+            Err(refusal) => {
+                conflicts += usize::from(matches!(refusal, PriceRefusal::Conflict { .. }));
+                faults.push((format!("items[{at}].{}", field(&refusal)), refusal.to_string()));
+            }
+        }
+    }
+    let named = |problem: Problem| if conflicts > 0 { problem.named("guardrails_conflict") } else { problem };
+    Problem::unless_none(faults).map_err(named)?;
+    Ok(choices)
+}
+
+fn field(refusal: &PriceRefusal) -> &str {
+    match refusal {
+        PriceRefusal::NoListPrice { .. } => "list_price_minor",
+        PriceRefusal::OutOfRange { field, .. } => field,
+        PriceRefusal::Conflict { .. } => "sku",
+        PriceRefusal::NoPriorPrice { .. } => "announced_percent",
+    }
+}
+
+pub(super) fn ledger<'b>(book: &'b PriceBook<Locks>, key: &LedgerKey) -> Option<&'b Ledger> {
+    book.ledgers.get(key).map(|ledger| &ledger.value)
+}
+
+/// For what a price is promised: another list price is another item.
+fn place(basket: &Basket<'_>, item: &super::basket::Item) -> String {
+    let key = basket.ledger_key(&item.sku);
+    format!("{}#{}#{}#{}", key.market, key.channel, item.list_price_minor.unwrap_or(0), key.sku)
+}
+
+/// Keeps the quote, and with it what it changes; false when another changed it first.
+async fn keep(
+    app: &App,
+    basket: &Basket<'_>,
+    mut book: PriceBook<Locks>,
+    quote: &Quote,
+    document: &Value,
+    choices: &[PriceChoice],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut changed = BTreeSet::new();
+    for (item, choice) in basket.request.items.iter().zip(choices) {
+        let key = basket.ledger_key(&item.sku);
+        let Some(Versioned { value, .. }) = book.ledgers.get_mut(&key) else { continue };
+        let settled = choice.standing.is_some();
+        value.standing = choice.standing.or(value.standing);
+        if value.show(choice.quoted_price_minor, now) || settled {
+            changed.insert(key);
+        }
+    }
+    let mut changes = Vec::with_capacity(changed.len() + 1);
+    for (key, ledger) in book.ledgers.iter().filter(|(key, _)| changed.contains(key)) {
+        changes.push(Change::of_ledger(key, &ledger.value, ledger.version)?);
+    }
+    if let Some(holder) = &basket.holder {
+        let locks = &mut book.locks.value;
+        for (item, choice) in basket.request.items.iter().zip(choices) {
+            locks.promise(place(basket, item), choice.quoted_price_minor, quote.expires_at, now);
+        }
+        locks.give(&basket.digest, &quote.quote_id, quote.expires_at, now);
+        let end = locks.end().unwrap_or(quote.expires_at);
+        changes.push(Change::of_locks(holder, locks, book.locks.version, expiry_seconds(end, 1))?);
+    }
+    let expires_at_seconds = expiry_seconds(quote.expires_at, KEEP_DAYS);
+    let entry = QuoteEntry { quote_id: &quote.quote_id, document, expires_at_seconds };
+    app.store.keep_quote(&entry, &changes).await
+}

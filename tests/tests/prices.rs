@@ -1,0 +1,371 @@
+//! Quotes over HTTP: the same for the same customer, in the ledger, signed, redeemed once, and lawful.
+
+use std::time::Duration;
+
+use nextbest_functions::keys::Role;
+use nextbest_functions::signing::QuoteKeys;
+use nextbest_models::units::{DAY_MS, Timestamp};
+use nextbest_tests::fault::Fault;
+use nextbest_tests::fixture::{self, key, now};
+use nextbest_tests::world::{World, post};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+const QUOTE: &str = "/v1/prices/quote";
+
+fn basket(customer: &str) -> Value {
+    json!({ "customer_id": customer, "currency": "GBP", "items": [{ "sku": "MUG", "quantity": 2 }] })
+}
+
+/// A world whose pricing.toml says `more` under [default], and `rest` at its end.
+async fn world(more: &str, rest: &str) -> World {
+    let world = World::new("").await;
+    let file = world.folder.path().join("pricing.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[default]\n", &format!("[default]\n{more}\n")) + rest).unwrap();
+    world
+}
+
+/// A process that reads the project as it stands, at `at`.
+struct Desk<'w> {
+    world: &'w World,
+    base: String,
+}
+
+impl<'w> Desk<'w> {
+    async fn at(world: &'w World, at: Timestamp) -> Self {
+        Self { world, base: world.again(at).await.0 }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        let key = key(&self.world.keys, Role::Checkout);
+        post(&self.world.client, &self.base, key, path, body).await
+    }
+
+    async fn quote(&self, body: &Value) -> Value {
+        let (status, quote) = self.post(QUOTE, body).await;
+        assert_eq!(status, 200, "{quote}");
+        quote
+    }
+
+    async fn redeem(&self, quote: &Value, order: &str) -> (StatusCode, Value) {
+        self.post(&redemption_path(quote), &json!({ "signature": quote["signature"], "order_id": order })).await
+    }
+}
+
+fn redemption_path(quote: &Value) -> String {
+    format!("{QUOTE}s/{}/redeem", quote["quote_id"].as_str().unwrap())
+}
+
+fn price(quote: &Value) -> i64 {
+    quote["items"][0]["quoted_price_minor"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn the_same_customer_and_basket_get_the_same_quote_until_it_expires() {
+    let world = world("", "").await;
+    let desk = Desk::at(&world, now()).await;
+    let first = desk.quote(&basket("c1")).await;
+    assert_eq!((&first["outcome"], price(&first), &first["degraded"]), (&json!("quoted"), 1199, &json!([])));
+    let mut again = Desk::at(&world, now().plus_millis(60_000)).await.quote(&basket("c1")).await;
+    again["timing_us"] = first["timing_us"].clone();
+    assert_eq!(again, first, "from another process, a minute later");
+    let other = desk.quote(&basket("c2")).await;
+    assert_ne!(other["quote_id"], first["quote_id"]);
+    // In another basket the price holds as long, and no longer, than it was promised.
+    let more = json!({ "customer_id": "c1", "currency": "GBP", "items": [{ "sku": "MUG" }, { "sku": "LAMP" }] });
+    let locked = desk.quote(&more).await;
+    assert_eq!((&locked["items"][0]["basis"], price(&locked)), (&json!("locked"), 1199));
+    let later = Desk::at(&world, now().plus_millis(31 * 60_000)).await.quote(&basket("c1")).await;
+    assert_ne!(later["quote_id"], first["quote_id"]);
+    // A visit without a customer is a holder too; nobody in particular is not.
+    let visit = json!({ "session_id": "s", "currency": "GBP", "items": [{ "sku": "MUG" }] });
+    assert_eq!(desk.quote(&visit).await["quote_id"], desk.quote(&visit).await["quote_id"]);
+    let nobody = json!({ "currency": "GBP", "items": [{ "sku": "MUG" }] });
+    assert_ne!(desk.quote(&nobody).await["quote_id"], desk.quote(&nobody).await["quote_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_callers_are_told_one_quote_and_one_price() {
+    let world = world("cool_down_hours = 24", "").await;
+    let desk = Desk::at(&world, now()).await;
+    let (one, all) = (basket("c1"), (0..48).map(|n| basket(&format!("n{}", n / 2))).collect::<Vec<_>>());
+    let same = futures(std::iter::repeat_n(&one, 32).map(|body| desk.quote(body))).await;
+    assert!(same.iter().all(|quote| quote["quote_id"] == same[0]["quote_id"]));
+    let different = futures(all.iter().map(|body| desk.quote(body))).await;
+    assert!(different.iter().all(|quote| price(quote) == price(&same[0]) && quote["degraded"] == json!([])));
+}
+
+async fn futures<T>(all: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut pinned: Vec<_> = all.into_iter().map(Box::pin).map(Some).collect();
+    let mut done: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        for (running, done) in pinned.iter_mut().zip(&mut done) {
+            if let Some(future) = running
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                (*running, *done) = (None, Some(value));
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            return std::task::Poll::Ready(done.iter_mut().filter_map(Option::take).collect());
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_thousand_redemptions_one_wins() {
+    let world = world("", "").await;
+    let desk = Desk::at(&world, now()).await;
+    let quote = desk.quote(&basket("c1")).await;
+    let orders: Vec<String> = (0..1000).map(|n| format!("order-{n}")).collect();
+    let answers = futures(orders.iter().map(|order| desk.redeem(&quote, order))).await;
+    let won: Vec<&Value> = answers.iter().filter(|(status, _)| *status == 200).map(|(_, answer)| answer).collect();
+    assert_eq!(won.len(), 1);
+    let lost = answers.iter().filter(|(status, answer)| *status == 409 && answer["code"] == "quote_redeemed");
+    assert_eq!(lost.count(), 999);
+    assert_eq!((&won[0]["total_minor"], &won[0]["repeated"]), (&json!(2 * price(&quote)), &json!(false)));
+    // The winner may ask again, whenever: it is told the same.
+    let order = won[0]["order_id"].as_str().unwrap();
+    for at in [now(), now().plus_millis(DAY_MS)] {
+        let (status, repeated) = Desk::at(&world, at).await.redeem(&quote, order).await;
+        assert_eq!((status, &repeated["repeated"]), (StatusCode::OK, &json!(true)), "{repeated}");
+        assert_eq!(repeated["redeemed_at"], won[0]["redeemed_at"]);
+    }
+    // And the same basket is quoted anew, at the price that is promised.
+    let next = desk.quote(&basket("c1")).await;
+    assert_ne!(next["quote_id"], quote["quote_id"]);
+    assert_eq!(price(&next), price(&quote));
+}
+
+#[tokio::test]
+async fn redemptions_survive_throttles_and_lost_answers() {
+    // Of three calls one is throttled; every redemption is tried until it is answered.
+    let plan = |_: &str, n: usize| if n.is_multiple_of(3) { Fault::Throttle } else { Fault::None };
+    let world = World::with("", Duration::from_secs(20), plan).await;
+    let desk = Desk { world: &world, base: world.base.clone() };
+    let quote = desk.quote(&basket("c1")).await;
+    let mut won = 0;
+    for order in 0..12 {
+        let (status, _) = desk.redeem(&quote, &format!("order-{order}")).await;
+        won += u32::from(status == 200);
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn an_expired_quote_is_gone_and_names_a_new_one() {
+    let world = world("", "").await;
+    let quote = Desk::at(&world, now()).await.quote(&basket("c1")).await;
+    let late = Desk::at(&world, now().plus_millis(30 * 60_000)).await;
+    let request = world.client.post(format!("{}{}", late.base, redemption_path(&quote)));
+    let body = json!({ "signature": quote["signature"], "order_id": "o" });
+    let response = request.header("x-api-key", key(&world.keys, Role::Checkout)).json(&body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::GONE);
+    let link = response.headers()["link"].to_str().unwrap().to_owned();
+    let address = link.strip_prefix('<').and_then(|rest| rest.split_once('>')).unwrap().0.to_owned();
+    assert_eq!(response.json::<Value>().await.unwrap()["code"], "quote_expired");
+    let show = |base: &str, path: &str| {
+        let request = world.client.get(format!("{base}{path}"));
+        request.header("x-api-key", key(&world.keys, Role::Checkout)).send()
+    };
+    let new: Value = show(&late.base, &address).await.unwrap().json().await.unwrap();
+    assert_eq!((&new["customer_id"], &new["items"][0]["sku"]), (&json!("c1"), &json!("MUG")), "{new}");
+    assert_eq!(late.redeem(&new, "o").await.0, 200, "the order goes on with it");
+    let path = format!("{QUOTE}s/{}", quote["quote_id"].as_str().unwrap());
+    let gone = show(&late.base, &path).await.unwrap();
+    assert_eq!((gone.status(), gone.headers().contains_key("link")), (StatusCode::GONE, true));
+}
+
+#[tokio::test]
+async fn what_is_forged_guessed_or_altered_is_refused() {
+    let world = world("", "").await;
+    let desk = Desk::at(&world, now()).await;
+    let (quote, other) = (desk.quote(&basket("c1")).await, desk.quote(&basket("c2")).await);
+    let body = |more: Value| {
+        let mut body = json!({ "signature": quote["signature"], "order_id": "o" });
+        more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
+        body
+    };
+    let foreign: QuoteKeys = "test:HRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA__8".parse().unwrap();
+    let forged = foreign.sign(&json!({ "iss": "nextbest", "jti": quote["quote_id"], "iat": 0, "exp": 0,
+        "currency": "GBP", "items": [["MUG", 2, 1]] }));
+    let token = quote["signature"].as_str().unwrap();
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", token.split('.').nth(1).unwrap());
+    let cases = [
+        (json!({ "signature": forged }), "invalid_signature", "signature"),
+        (json!({ "signature": none }), "invalid_signature", "signature"),
+        (json!({ "signature": other["signature"] }), "invalid_signature", "signature"),
+        (json!({ "signature": "" }), "invalid_signature", "signature"),
+        (json!({ "order_id": "" }), "invalid_field", "order_id"),
+        (json!({ "items": [{ "sku": "LAMP", "quantity": 1 }] }), "quote_differs", "items[0].sku"),
+        (json!({ "items": [{ "sku": "MUG", "quantity": 3 }] }), "quote_differs", "items[0].quantity"),
+        (json!({ "items": [{ "sku": "MUG", "quantity": 0 }] }), "quote_differs", "items[0].quantity"),
+        (json!({ "items": [] }), "quote_differs", "items"),
+        (json!({ "total_minor": 1 }), "quote_differs", "total_minor"),
+        (json!({ "price": 1 }), "invalid_field", "price"),
+    ];
+    for (more, code, path) in cases {
+        let (status, problem) = desk.post(&redemption_path(&quote), &body(more.clone())).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (422, &json!(code)), "{more} {problem}");
+        assert_eq!(problem["path"], path, "{problem}");
+    }
+    let two = json!({ "items": [{ "sku": "LAMP", "quantity": 1 }, { "sku": "MUG", "quantity": 9 }] });
+    let (_, problem) = desk.post(&redemption_path(&quote), &body(two)).await;
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(2), "all at once: {problem}");
+    let guessed = json!({ "quote_id": "quo_00000000000000000000000000000000" });
+    let (status, problem) = desk.post(&redemption_path(&guessed), &body(json!({}))).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("invalid_signature")));
+    // A clock that was set back does not let a quote live on.
+    let (status, problem) = Desk::at(&world, now().plus_millis(-DAY_MS)).await.redeem(&quote, "o").await;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("clock_behind")), "{problem}");
+    // After all that it is still there to be taken, in part.
+    let part = body(json!({ "items": [{ "sku": "MUG", "quantity": 1 }], "total_minor": price(&quote) }));
+    let (status, receipt) = desk.post(&redemption_path(&quote), &part).await;
+    assert_eq!((status.as_u16(), &receipt["total_minor"]), (200, &json!(price(&quote))), "{receipt}");
+    let whole = body(json!({}));
+    let (status, problem) = desk.post(&redemption_path(&quote), &whole).await;
+    assert_eq!((status.as_u16(), &problem["path"]), (409, &json!("items")), "the same order, other items: {problem}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_priced_names_all_that_is_wrong() {
+    let world = world("", "[market.GB]\nprior_price_days = 30\n").await;
+    let desk = Desk::at(&world, now()).await;
+    let ask = |items: Value, market: &str| json!({ "currency": "GBP", "market": market, "items": items });
+    let item = |more: Value| {
+        let mut item = json!({ "sku": "MUG" });
+        more.as_object().unwrap().iter().for_each(|(name, value)| item[name] = value.clone());
+        item
+    };
+    let many: Vec<Value> = (0..500).map(|n| json!({ "sku": format!("S{n}"), "list_price_minor": 100 })).collect();
+    let cases = [
+        (ask(json!([item(json!({ "unit_cost_minor": 5000 }))]), "GB"), "guardrails_conflict", "items[0].sku"),
+        (ask(json!([item(json!({ "list_price_minor": 0 }))]), "GB"), "invalid_field", "items[0].list_price_minor"),
+        (ask(json!([item(json!({ "quantity": 0 }))]), "GB"), "invalid_field", "items[0].quantity"),
+        (ask(json!([item(json!({ "quantity": 1_000_000_000 }))]), "GB"), "invalid_field", "items[0].quantity"),
+        (ask(json!([item(json!({ "stock": -1 }))]), "GB"), "invalid_field", "items[0].stock"),
+        (ask(json!([item(json!({ "announced_percent": 100 }))]), "GB"), "invalid_field", "items[0].announced_percent"),
+        (ask(json!([item(json!({ "announced_percent": 20 }))]), "GB"), "invalid_field", "items[0].announced_percent"),
+        (ask(json!(many), "GB"), "invalid_field", "items"),
+        (ask(json!([item(json!({}))]), "FR"), "invalid_field", "market"),
+        (json!({ "currency": "EUR", "items": [{ "sku": "MUG" }] }), "invalid_field", "currency"),
+        (ask(json!([{ "sku": "NEVER-HEARD-OF" }]), "GB"), "invalid_field", "items[0].list_price_minor"),
+    ];
+    for (body, code, path) in cases {
+        let (status, problem) = desk.post(QUOTE, &body).await;
+        assert_eq!((status.as_u16(), &problem["code"], &problem["path"]), (422, &json!(code), &json!(path)), "{problem}");
+    }
+    let both = json!([item(json!({ "quantity": 0 })), item(json!({ "stock": -1, "unit_cost_minor": -1 }))]);
+    let (_, problem) = desk.post(QUOTE, &ask(both, "GB")).await;
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(3), "{problem}");
+    let conflict = desk.post(QUOTE, &ask(json!([item(json!({ "unit_cost_minor": 5000 }))]), "GB")).await.1;
+    let told = conflict["detail"].as_str().unwrap();
+    assert!(told.contains("minimum_margin asks for at least 5264") && told.contains("ceiling for at most 1559"), "{told}");
+    // An SKU that pricing.toml does not know has a price all the same where the caller names a list price.
+    let unknown = desk.quote(&ask(json!([{ "sku": "NEW", "list_price_minor": 1000 }]), "GB")).await;
+    assert!(unknown["degraded"].as_array().unwrap().contains(&json!("unknown_sku:NEW")), "{unknown}");
+}
+
+#[tokio::test]
+async fn the_ledger_knows_what_was_shown_and_what_may_be_claimed() {
+    let world = world("", "[market.GB]\n[market.US]\nprior_price_days = 0\ndisclosure = \"none\"\n").await;
+    let desk = Desk::at(&world, now()).await;
+    let ask = |customer: &str, market: &str| {
+        json!({ "customer_id": customer, "currency": "GBP", "market": market, "channel": "web", "items": [{ "sku": "MUG" }] })
+    };
+    let first = desk.quote(&ask("a", "GB")).await;
+    assert_eq!(first["items"][0]["legal"]["discount_claim"], json!({ "allowed": false, "max_percent": 0, "code": "no_prior_price" }));
+    // Prices that were shown elsewhere come by events; the lowest counts, in whatever order they arrive.
+    let shown = |n: u32, days: i32, minor: i64| {
+        json!({ "event_id": format!("shown-{n}"), "type": "price_shown", "occurred_at": now().plus_days(-days),
+                "customer_id": "b", "sku": "MUG", "quantity": 2, "channel": "web",
+                "value": { "amount_minor": 2 * minor, "currency": "GBP" }, "attributes": { "market": "GB" } })
+    };
+    let events = json!({ "events": [shown(1, 5, 1499), shown(2, 12, 1399), shown(3, 40, 999)] });
+    for status in ["accepted", "duplicate"] {
+        let (_, told) = world.post_as(Role::Checkout, "/v1/events", &events).await;
+        assert_eq!(told["results"][0]["status"], status, "{told}");
+    }
+    let legal = desk.quote(&ask("c", "GB")).await["items"][0]["legal"].clone();
+    // 1199 against 1399: 14.3 %, rounded down.
+    assert_eq!(legal["lowest_prior_minor"], 1399);
+    assert_eq!(legal["discount_claim"], json!({ "allowed": true, "max_percent": 14, "code": null }));
+    let elsewhere = desk.quote(&ask("c", "US")).await;
+    assert_eq!(elsewhere["items"][0]["legal"]["lowest_prior_minor"], 1299, "there a claim is on the list price");
+    assert_eq!(elsewhere["legal"]["prior_price_days"], 0);
+    // An announced discount is kept, and one that the ledger does not bear is refused by the pair.
+    let announced = |percent: i64| {
+        json!({ "currency": "GBP", "market": "GB", "channel": "web", "items": [{ "sku": "MUG", "announced_percent": percent }] })
+    };
+    // 1399 less a fifth is 1119; prices end in 99.
+    assert_eq!(price(&desk.quote(&announced(20)).await), 1099);
+    let (status, problem) = desk.post(QUOTE, &announced(40)).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("guardrails_conflict")));
+    assert!(problem["detail"].as_str().unwrap().contains("prior_price for at most 839"), "{problem}");
+}
+
+#[tokio::test]
+async fn no_feature_of_a_customer_moves_a_price() {
+    let world = world("", "").await;
+    // One is new, one bought a lot and often: everything the models see of them differs.
+    world.order(&["new".to_owned()]).await;
+    for order in 2..30 {
+        let events = [fixture::order_json("loyal", order, i32::try_from(order).unwrap(), 90_000)];
+        assert_eq!(world.post("/v1/events", &json!({ "events": events })).await.0, 200);
+    }
+    let scores = |customer: &str| json!({ "customer_id": customer });
+    let churn = async |customer: &str| world.post("/v1/scores", &scores(customer)).await.1["scores"][0].clone();
+    assert_ne!(churn("new").await, churn("loyal").await, "the models tell them apart");
+    let desk = Desk::at(&world, now()).await;
+    let told = async |customer: Option<&str>| {
+        let mut quote = desk.quote(&json!({ "customer_id": customer, "currency": "GBP", "items": [{ "sku": "MUG" }, { "sku": "LAMP" }] })).await;
+        (quote["items"].take(), quote["legal"].take(), quote["total"].take())
+    };
+    let anyone = told(None).await;
+    assert_eq!(told(Some("new")).await, anyone);
+    assert_eq!(told(Some("loyal")).await, anyone);
+    assert_eq!(anyone.1["personalised"], false);
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing_and_an_absent_store_promises_nothing() {
+    let world = world("", "").await;
+    let desk = Desk::at(&world, now()).await;
+    let mut dry = basket("c1");
+    dry["mode"] = json!("dry_run");
+    let shown = desk.quote(&dry).await;
+    assert_eq!(shown["signature"], json!({ "value": null, "code": "dry_run" }));
+    assert_eq!(price(&shown), 1199);
+    let (status, _) = desk.post(&redemption_path(&shown), &json!({ "signature": "x", "order_id": "o" })).await;
+    assert_eq!(status, 422);
+    assert_eq!(world.app.store.quote(shown["quote_id"].as_str().unwrap(), 0).await.unwrap(), None);
+    let first = desk.quote(&basket("c1")).await;
+    assert_eq!(first["items"][0]["legal"]["discount_claim"]["code"], "no_prior_price", "the ledger is still empty");
+}
+
+#[tokio::test]
+async fn prices_stand_for_their_cool_down_and_follow_orders_after_it() {
+    let rest = "[demand_reaction]\nhalf_life_hours = 12\nreaction = 1\nmax_tilt_ratio = 0.2\nprior_units = 1\n";
+    let world = world("cool_down_hours = 24\nmax_step_ratio = 0.2", rest).await;
+    let standing = price(&Desk::at(&world, now()).await.quote(&basket("a")).await);
+    let orders: Vec<Value> = (100..200)
+        .map(|order| {
+            let mut event = fixture::order_json("b", order, 0, 1_299);
+            (event["sku"], event["quantity"]) = (json!("MUG"), json!(1));
+            event
+        })
+        .collect();
+    let desk = Desk::at(&world, now().plus_millis(3_600_000)).await;
+    let (status, told) = desk.post("/v1/events", &json!({ "events": orders })).await;
+    assert_eq!((status.as_u16(), &told["counts"]["accepted"]), (200, &json!(100)), "{told}");
+    let rush = desk.quote(&basket("c")).await;
+    assert_eq!((&rush["items"][0]["basis"], price(&rush)), (&json!("standing"), standing));
+    let reviewed = Desk::at(&world, now().plus_millis(DAY_MS)).await.quote(&basket("d")).await;
+    let item = &reviewed["items"][0];
+    assert!(item["demand_index"].as_f64().unwrap() > 5.0, "{item}");
+    assert!(price(&reviewed) > standing, "{item}");
+    assert_eq!(item["guardrails"][0]["code"], "demand_index", "{item}");
+}
