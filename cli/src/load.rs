@@ -6,11 +6,11 @@ use nextbest_functions::app::App;
 use nextbest_functions::auth::AuthMode;
 use nextbest_functions::clock::Clock;
 use nextbest_functions::config::{Config, DEFAULT_DEADLINE};
-use nextbest_functions::events::shown::{Ledgers, merge, note_in};
+use nextbest_functions::events::shown::{Ledgers, count_in, merge, note_in};
 use nextbest_functions::keys::Keys;
 use nextbest_functions::signing::QuoteKeys;
 use nextbest_functions::snapshot;
-use nextbest_functions::store::Store;
+use nextbest_functions::store::{KEEP_HOURS, Orders, Store};
 use nextbest_models::customer::Customer;
 use nextbest_models::units::Timestamp;
 use nextbest_training::cutoff::fold;
@@ -106,16 +106,25 @@ pub async fn load(
 ) -> Result<Loaded, Failure> {
     let as_of = as_of.map_or_else(|| present(log), Ok)?;
     let bar = progress::bar(log.n_buckets().into(), "loading customers");
-    let mut loaded = Loaded { n_customers: 0, n_events: 0, n_refused: 0, n_resent: 0, n_ledgers: 0, as_of, snapshot: None };
+    let mut loaded = Loaded {
+        n_customers: 0,
+        n_events: 0,
+        n_refused: 0,
+        n_resent: 0,
+        n_ledgers: 0,
+        as_of,
+        snapshot: None,
+    };
     let fold_bucket_of = |bucket: u32| {
         let (log, schema) = (log.clone(), folder.project.schema.clone());
         tokio::task::spawn_blocking(move || customers(&log, &schema, bucket, as_of))
     };
     let mut buckets = (0..log.n_buckets()).map(fold_bucket_of);
-    let (mut next, mut ledgers) = (buckets.next(), Ledgers::new());
+    let (mut next, mut ledgers, mut orders) = (buckets.next(), Ledgers::new(), Orders::new());
     while let Some(folded) = next {
-        let (states, shown, n_refused) = folded.await??;
-        merge(&mut ledgers, shown);
+        let (states, prices, n_refused) = folded.await??;
+        merge(&mut ledgers, prices.ledgers);
+        prices.orders.into_iter().for_each(|(key, units)| *orders.entry(key).or_default() += units);
         next = buckets.next();
         let written = store.load_customers(&folder.project.schema, &states).await?;
         loaded.n_customers += written.n_items;
@@ -125,6 +134,9 @@ pub async fn load(
         bar.inc(1);
     }
     loaded.n_ledgers = store.load_ledgers(&ledgers).await?.n_items;
+    if folder.project.pricing.demand_reaction.is_some() {
+        store.load_orders(&orders).await?;
+    }
     bar.finish_and_clear();
     if folder.artifacts().join("CURRENT").exists() {
         let app = App::open(&config(folder, store, Keys::default()), store.clone(), Clock::fixed(as_of))?;
@@ -157,21 +169,34 @@ pub fn config(folder: &Folder, store: &Store, keys: Keys) -> Config {
     }
 }
 
+/// What a bucket tells of prices: those shown, and recent orders.
+#[derive(Default)]
+struct Prices {
+    ledgers: Ledgers,
+    orders: Orders,
+}
+
 fn customers(
     log: &EventLog,
     schema: &nextbest_models::feature::Schema,
     bucket: u32,
     as_of: Timestamp,
-) -> Result<(Vec<Customer>, Ledgers, u64), EventLogError> {
-    let (mut states, mut shown, mut n_refused) = (Vec::new(), Ledgers::new(), 0);
+) -> Result<(Vec<Customer>, Prices, u64), EventLogError> {
+    let (mut states, mut prices, mut n_refused) = (Vec::new(), Prices::default(), 0);
+    let counted = as_of.plus_millis(-KEEP_HOURS * 3_600_000);
     for group in log.customers(bucket)? {
         let (id, events) = group?;
         let (customer, refused) = fold(schema, &id, &events, as_of);
         n_refused += refused;
-        events.iter().filter(|event| event.known() < as_of).for_each(|event| note_in(&mut shown, event));
+        for event in events.iter().filter(|event| event.known() < as_of) {
+            note_in(&mut prices.ledgers, event);
+            if event.occurred_at >= counted {
+                count_in(&mut prices.orders, event);
+            }
+        }
         if customer.n_events() > 0 {
             states.push(customer);
         }
     }
-    Ok((states, shown, n_refused))
+    Ok((states, prices, n_refused))
 }

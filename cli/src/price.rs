@@ -19,7 +19,9 @@ const WIDEST: f64 = 24.0;
 
 /// What `nextbest price` takes.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  nextbest price --project examples/shop --sku MUGS-03 --customer C0000017 --explain")]
+#[command(
+    after_help = "Example:\n  nextbest price --project examples/shop --sku MUGS-03 --customer C0000017 --explain"
+)]
 pub struct Args {
     /// The project folder.
     #[arg(long, default_value = "examples/shop", value_name = "DIR")]
@@ -115,7 +117,8 @@ fn text(value: &Value) -> &str {
 
 fn headline(args: &Args, quote: &Value, item: &Value, currency: Currency) -> String {
     let whom = args.customer.as_deref().unwrap_or("nobody in particular");
-    let degraded: Vec<&str> = quote["degraded"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let degraded: Vec<&str> =
+        quote["degraded"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let lacks = if degraded.is_empty() { String::new() } else { format!("; lacks {}", degraded.join(", ")) };
     format!(
         "{} for {whom}: {}, list {} ({}, basis {}{lacks})",
@@ -134,9 +137,10 @@ fn ladder(item: &Value, currency: Currency) -> String {
         return "no ladder: nothing tells how demand answers to the price".to_owned();
     }
     let margin = |rung: &Value| rung["expected_margin_minor"].as_f64().unwrap_or(0.0);
-    let (least, most) = rungs.iter().map(margin).fold((0.0_f64, f64::MIN), |(lo, hi), m| (lo.min(m), hi.max(m)));
+    let (least, most) =
+        rungs.iter().map(margin).fold((0.0_f64, f64::MIN), |(lo, hi), m| (lo.min(m), hi.max(m)));
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["price", "of list", "bought by", "margin", "", "chosen with"]);
+    table.load_style(NOTHING).set_header(["price", "of list", "sold a showing", "margin", "", "chosen with"]);
     for column in [0, 1, 2, 3, 5] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -167,17 +171,31 @@ fn why(quote: &Value, item: &Value, currency: Currency) -> String {
     let mut lines = vec![format!("the model's own price: {}", money(&item["model_price_minor"], currency))];
     for moved in item["guardrails"].as_array().into_iter().flatten() {
         let (before, after) = (&moved["before_minor"], &moved["after_minor"]);
-        lines.push(format!("  {:<16} {} -> {}", text(&moved["code"]), money(before, currency), money(after, currency)));
+        lines.push(format!(
+            "  {:<16} {} -> {}",
+            text(&moved["code"]),
+            money(before, currency),
+            money(after, currency)
+        ));
     }
     let elasticity = &item["elasticity"];
     lines.push(match elasticity["value"].as_f64() {
         Some(value) => {
             let bound = |name: &str| elasticity[name].as_f64().unwrap_or(f64::NAN);
-            format!("elasticity {value:.2} ({:.2} to {:.2}), objective {}", bound("lo"), bound("hi"), text(&item["objective"]))
+            format!(
+                "elasticity {value:.2} ({:.2} to {:.2}), objective {}",
+                bound("lo"),
+                bound("hi"),
+                text(&item["objective"])
+            )
         }
         None => format!("no elasticity: {}", text(&elasticity["code"])),
     });
-    lines.push(format!("bounds {} to {}", money(&item["floor_minor"], currency), money(&item["ceiling_minor"], currency)));
+    lines.push(format!(
+        "bounds {} to {}",
+        money(&item["floor_minor"], currency),
+        money(&item["ceiling_minor"], currency)
+    ));
     if let Some(index) = item["demand_index"].as_f64() {
         lines.push(format!("recent orders are {index:.2} times what is expected"));
     }

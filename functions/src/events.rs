@@ -100,7 +100,9 @@ async fn take_in(
     // Also of events that are known already: a ledger holds a price once, however often it is told, and an earlier
     // request may have ended between the two.
     shown::note(&app, shown).await?;
-    let accepted = folded.iter().filter(|(_, _, answer)| matches!(answer, Ok(Applied::Accepted | Applied::LateAccepted)));
+    let accepted = folded
+        .iter()
+        .filter(|(_, _, answer)| matches!(answer, Ok(Applied::Accepted | Applied::LateAccepted)));
     shown::count_orders(&app, accepted.map(|(_, event, _)| event)).await;
     timing.step("prices");
 

@@ -107,7 +107,10 @@ async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<axum::Js
     let kept = app.store.quote(&id, now.as_millis() / 1000).await?;
     let kept = kept.ok_or_else(|| redeem::unknown(&id))?;
     if kept.redemption.is_none() && redeem::is_over(&kept.document, now) {
-        let detail = format!("the quote held until {}; ask for another", kept.document["expires_at"].as_str().unwrap_or("?"));
+        let detail = format!(
+            "the quote held until {}; ask for another",
+            kept.document["expires_at"].as_str().unwrap_or("?")
+        );
         let gone = Problem::new(StatusCode::GONE, "quote_expired", detail);
         return Err(gone.link("successor-version", "/v1/prices/quote".to_owned()));
     }

@@ -24,11 +24,17 @@ pub struct Problem {
     pub detail: String,
     /// Where in the request, as a JSON path.
     pub path: Option<String>,
+    retry_after_seconds: Option<u32>,
+    /// What few problems have; boxed, as a problem is an error of every handler.
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct More {
     /// All faults, each with its path, where there are several.
     errors: Vec<Fault>,
     /// What to look at instead: link relation and address.
     link: Option<(&'static str, String)>,
-    retry_after_seconds: Option<u32>,
     allow: Option<String>,
 }
 
@@ -57,16 +63,7 @@ impl Problem {
     /// A problem of `code` answered with `status`.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            path: None,
-            errors: Vec::new(),
-            link: None,
-            retry_after_seconds: None,
-            allow: None,
-        }
+        Self { status, code, detail: detail.into(), path: None, retry_after_seconds: None, more: None }
     }
 
     /// The same problem under another stable name.
@@ -93,7 +90,7 @@ impl Problem {
     /// The same problem, naming the methods that are allowed.
     #[must_use]
     pub fn allow(mut self, methods: String) -> Self {
-        self.allow = Some(methods);
+        self.more.get_or_insert_default().allow = Some(methods);
         self
     }
 
@@ -116,7 +113,8 @@ impl Problem {
         let mut problem = Self::invalid(path, detail);
         if n > 1 {
             problem.detail = format!("{} (and {} more, see errors)", problem.detail, n - 1);
-            problem.errors = faults.into_iter().map(|(path, detail)| Fault { path, detail }).collect();
+            problem.more.get_or_insert_default().errors =
+                faults.into_iter().map(|(path, detail)| Fault { path, detail }).collect();
         }
         Err(problem)
     }
@@ -124,7 +122,7 @@ impl Problem {
     /// The same problem, with where to go instead, as a `Link` header.
     #[must_use]
     pub fn link(mut self, relation: &'static str, address: String) -> Self {
-        self.link = Some((relation, address));
+        self.more.get_or_insert_default().link = Some((relation, address));
         self
     }
 
@@ -179,6 +177,7 @@ impl From<NoEntropy> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let more = self.more.map(|more| *more).unwrap_or_default();
         let document = Document {
             r#type: format!("urn:nextbest:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Problem"),
@@ -186,7 +185,7 @@ impl IntoResponse for Problem {
             code: self.code,
             detail: &self.detail,
             path: self.path.as_deref(),
-            errors: &self.errors,
+            errors: &more.errors,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
@@ -194,11 +193,11 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        let link = self.link.map(|(relation, address)| format!("<{address}>; rel=\"{relation}\""));
+        let link = more.link.map(|(relation, address)| format!("<{address}>; rel=\"{relation}\""));
         if let Some(Ok(link)) = link.map(|link| HeaderValue::from_str(&link)) {
             headers.insert(header::LINK, link);
         }
-        if let Some(Ok(methods)) = self.allow.map(|methods| HeaderValue::from_str(&methods)) {
+        if let Some(Ok(methods)) = more.allow.map(|methods| HeaderValue::from_str(&methods)) {
             headers.insert(header::ALLOW, methods);
         }
         if self.status == StatusCode::UNAUTHORIZED {

@@ -84,7 +84,9 @@ impl QuoteKeys {
     pub fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, Forgery> {
         // A header that names no algorithm we know, `none` among them, does not parse.
         let header = jsonwebtoken::decode_header(token).map_err(|error| match error.kind() {
-            ErrorKind::Json(_) | ErrorKind::InvalidAlgorithmName | ErrorKind::InvalidAlgorithm => Forgery::Algorithm,
+            ErrorKind::Json(_) | ErrorKind::InvalidAlgorithmName | ErrorKind::InvalidAlgorithm => {
+                Forgery::Algorithm
+            }
             _ => Forgery::Malformed,
         })?;
         if header.alg != Algorithm::HS256 {

@@ -54,6 +54,7 @@ pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
 pub use decisions::{DecisionScan, LogEntry, LogItem, LoggedDecision};
 pub use error::StoreError;
 pub use item::MAX_ITEM_BYTES;
+pub use orders::{KEEP_HOURS, Orders};
 pub use prices::{Change, Holder, LedgerKey, PriceBook, Versioned};
 pub use quotes::{QuoteEntry, QuoteScan, Redeemed, StoredQuote};
 pub use reservations::{Committed, Hold, Reservation};

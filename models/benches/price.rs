@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where it cannot measure")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
+use nextbest_models::artifact::{ArtifactBuilder, Metadata, ModelKind, ModelMetadata};
 use nextbest_models::policy::control::Assignment;
 use nextbest_models::pricing::rules::PriceExploration;
 use nextbest_models::pricing::{
@@ -28,7 +30,9 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    println!("{N_SKUS} SKUs in {N_CATEGORIES} categories, 21 rungs, all guardrails on; p50 of {N_ROUNDS} rounds\n");
+    println!(
+        "{N_SKUS} SKUs in {N_CATEGORIES} categories, 21 rungs, all guardrails on; p50 of {N_ROUNDS} rounds\n"
+    );
     println!("| | us an item |\n|---|---|");
     let plain = measure(PriceExploration::None);
     println!("| a price: bounds, history, ladder, choice | {plain:.1} |");
@@ -59,7 +63,11 @@ fn measure(exploration: PriceExploration) -> f64 {
         seed: Seed(7),
     };
     let requests: Vec<PriceRequest> = (0..N_A_ROUND)
-        .map(|n| PriceRequest { sku: format!("S{:05}", n * 3 % N_SKUS), competitor_price_minor: Some(1249), ..PriceRequest::default() })
+        .map(|n| PriceRequest {
+            sku: format!("S{:05}", n * 3 % N_SKUS),
+            competitor_price_minor: Some(1249),
+            ..PriceRequest::default()
+        })
         .collect();
     let mut rounds: Vec<f64> = (0..N_ROUNDS)
         .map(|_| {
@@ -97,7 +105,12 @@ fn model() -> DemandModel {
         category: None,
         reference_price_minor: 1299,
         units_per_week: 10.0,
-        elasticity: (level != DemandLevel::Cross).then_some(Elasticity { value: -2.2, se: 0.4, lo: -3.0, hi: -1.4 }),
+        elasticity: (level != DemandLevel::Cross).then_some(Elasticity {
+            value: -2.2,
+            se: 0.4,
+            lo: -3.0,
+            hi: -1.4,
+        }),
         own,
         purchase_probability: Some(0.04),
         n_weeks: 50,
@@ -108,6 +121,28 @@ fn model() -> DemandModel {
     let skus = (0..N_SKUS).map(|n| record(DemandLevel::Sku, format!("S{n:05}"), None));
     let cross = (0..N_CATEGORIES).map(|n| record(DemandLevel::Cross, format!("C{n:02}"), Some((0.05, 0.02))));
     let sealed = demand::seal(skus.chain(cross).collect()).unwrap();
-    let range = 0..sealed.len();
-    DemandModel::of_bytes(sealed.into(), range).unwrap()
+    let mut builder = ArtifactBuilder::new(Metadata {
+        name: "prices".to_owned(),
+        schema_fingerprint: "00".repeat(32),
+        feature_names: Vec::new(),
+        trained_through: "2026-05-01T00:00:00Z".parse().unwrap(),
+        code_version: "0".to_owned(),
+        seed: Seed(7),
+        sources: BTreeMap::new(),
+        table: None,
+        models: Vec::new(),
+    });
+    let metadata = ModelMetadata {
+        name: "demand".to_owned(),
+        kind: ModelKind::Demand,
+        learner: "made up".to_owned(),
+        label: None,
+        response: None,
+        counts: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        notes: Vec::new(),
+        sections: BTreeMap::new(),
+    };
+    builder.demand(metadata, sealed);
+    builder.seal().unwrap().demand().unwrap().clone()
 }

@@ -108,7 +108,11 @@ fn decision(customer: &str, _: usize) -> Value {
 
 /// Another basket each time: one that was quoted already would only be read.
 fn quote(customer: &str, nth: usize) -> Value {
-    let sku = format!("{}-{:02}", ["COFFEE", "TEA", "MUGS", "KITCHEN", "GARDEN", "GIFTS"][nth / 10 % 6], nth % 10 + 1);
+    let sku = format!(
+        "{}-{:02}",
+        ["COFFEE", "TEA", "MUGS", "KITCHEN", "GARDEN", "GIFTS"][nth / 10 % 6],
+        nth % 10 + 1
+    );
     let items = json!([{ "sku": sku, "quantity": 1 + nth / 60 }]);
     json!({ "customer_id": customer, "currency": "GBP", "market": "GB", "channel": "web", "items": items })
 }

@@ -238,7 +238,7 @@ async fn cold_starts(shop: &Shop, endpoint: &str) {
                 ("NEXTBEST_PROJECT", shop.folder.path().display().to_string()),
                 ("NEXTBEST_TABLE", "nextbest".to_owned()),
                 ("NEXTBEST_API_KEYS", config.keys.to_string()),
-        ("NEXTBEST_QUOTE_KEYS", fixture::QUOTE_KEYS.to_owned()),
+                ("NEXTBEST_QUOTE_KEYS", fixture::QUOTE_KEYS.to_owned()),
                 ("AWS_ENDPOINT_URL", endpoint.to_owned()),
                 ("SSL_CERT_FILE", bundle.display().to_string()),
                 ("SSL_CERT_DIR", folder.path().join("none").display().to_string()),

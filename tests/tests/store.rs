@@ -5,23 +5,25 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 #![expect(clippy::print_stdout, reason = "which backend was held to what")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use nextbest_functions::store::{
-    CALL_LIMIT, Claim, LogEntry, MAX_ITEM_BYTES, Series, Store, StoreError, StoredAnswer, Subject,
+    CALL_LIMIT, Change, Claim, Holder, LedgerKey, LogEntry, MAX_ITEM_BYTES, PriceBook, QuoteEntry, Redeemed,
+    Series, Store, StoreError, StoredAnswer, StoredQuote, Subject, Versioned,
 };
 use nextbest_models::customer::{Applied, Customer, CustomerId};
 use nextbest_models::event::{AttributeValue, Event};
 use nextbest_models::feature::Schema;
 use nextbest_models::lifecycle::{Cause, Stage, Transition};
+use nextbest_models::pricing::Ledger;
 use nextbest_models::units::Day;
 use nextbest_tests::backend::{self, Backend};
 use nextbest_tests::fault::{Fault, proxy, raw};
 use nextbest_tests::fixture;
 use nextbest_tests::fixture::{order, project};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const WRITERS: u32 = 8;
 const EVENTS_EACH: u32 = 25;
@@ -89,6 +91,12 @@ async fn suite(name: &str, backend: &Backend) {
     println!("{name}: more than a megabyte of outcomes is paged through");
     expired_items_are_hidden(bench("expiry").await).await;
     println!("{name}: TTL is on, and expired items are hidden");
+    a_quote_is_kept_with_what_it_changes_or_not_at_all(bench("quotes").await).await;
+    println!("{name}: a quote is kept with what it changes, or not at all");
+    of_many_redemptions_one_holds(bench("redemptions").await).await;
+    println!("{name}: of 64 redemptions one holds, and the others are told");
+    orders_are_counted_where_they_stand(bench("orders").await).await;
+    println!("{name}: orders are counted where they stand");
     bytes_survive(bench("bytes").await).await;
     println!("{name}: binary state survives, items that are too large are refused");
     one_claim_wins(bench("claims").await).await;
@@ -226,7 +234,7 @@ async fn long_answers_are_paged(bench: Bench) {
     bench.store.log_decision(&entry).await.unwrap();
     // 64 texts of 256 bytes each, 100 times: more than the megabyte one page holds.
     let attributes = (0..64).map(|n| (format!("a{n}"), AttributeValue::Text("x".repeat(256))));
-    let attributes: std::collections::BTreeMap<_, _> = attributes.collect();
+    let attributes: BTreeMap<_, _> = attributes.collect();
     let outcomes: Vec<Event> = (0..100)
         .map(|n| Event {
             decision_id: Some("dec_1".into()),
@@ -251,13 +259,85 @@ async fn expired_items_are_hidden(bench: Bench) {
 
     // Far in the future for the stand-in, which sweeps by its own clock.
     let expires = 4_000_000_000;
-    bench.store.put_quote("q", &json!({ "price": 999 }), expires).await.unwrap();
-    assert_eq!(bench.store.quote("q", expires - 1).await.unwrap(), Some(json!({ "price": 999 })));
+    let document = json!({ "price": 999 });
+    bench.store.put_quote(&quote("q", &document, expires)).await.unwrap();
+    let kept = StoredQuote { document, redemption: None };
+    assert_eq!(bench.store.quote("q", expires - 1).await.unwrap(), Some(kept));
     assert_eq!(bench.store.quote("q", expires).await.unwrap(), None);
     let key = json!({ "TableName": table, "Key": { "pk": { "S": "quote#q" }, "sk": { "S": "quote" } } });
     let item = raw(&bench.endpoint, "GetItem", &key).await["Item"].clone();
     assert_eq!(item["ttl"], json!({ "N": "4000000000" }));
     assert_eq!(item["format"], json!({ "N": "1" }));
+}
+
+const fn quote<'a>(quote_id: &'a str, document: &'a Value, expires_at_seconds: i64) -> QuoteEntry<'a> {
+    QuoteEntry { quote_id, document, expires_at_seconds }
+}
+
+async fn a_quote_is_kept_with_what_it_changes_or_not_at_all(bench: Bench) {
+    let (store, expires) = (&bench.store, 4_000_000_000);
+    let key = |sku: &str| LedgerKey { sku: sku.into(), market: "GB".into(), channel: "web".into() };
+    let holder = Holder::Customer("c".into());
+    let read = async || -> PriceBook<Vec<String>> {
+        store.price_book([key("A"), key("B")], Some(&holder)).await.unwrap()
+    };
+    let book = read().await;
+    assert!(book.ledgers.values().all(|ledger| ledger.version == 0) && book.locks.version == 0);
+    let mut ledger = Ledger::default();
+    ledger.show(999, fixture::now());
+    let changes = |before: i64| {
+        let promised = vec!["q1".to_owned()];
+        [
+            Change::of_ledger(&key("A"), &ledger, before).unwrap(),
+            Change::of_locks(&holder, &promised, before, expires).unwrap(),
+        ]
+    };
+    let document = json!({ "price": 999 });
+    assert!(store.keep_quote(&quote("q1", &document, expires), &changes(0)).await.unwrap());
+    // Another who read the same before: nothing of theirs is written.
+    assert!(!store.keep_quote(&quote("q2", &document, expires), &changes(0)).await.unwrap());
+    assert_eq!(store.quote("q2", 0).await.unwrap(), None);
+    let book = read().await;
+    assert_eq!(book.ledgers[&key("A")], Versioned { value: ledger.clone(), version: 1 });
+    assert_eq!((book.ledgers[&key("B")].version, book.locks.value), (0, vec!["q1".to_owned()]));
+    assert!(store.keep_quote(&quote("q2", &document, expires), &changes(1)).await.unwrap());
+}
+
+async fn of_many_redemptions_one_holds(bench: Bench) {
+    let (store, document) = (bench.store.clone(), json!({ "price": 999 }));
+    store.put_quote(&quote("q", &document, 4_000_000_000)).await.unwrap();
+    let mut running = tokio::task::JoinSet::new();
+    for order in 0..64 {
+        let store = store.clone();
+        running.spawn(async move { (order, store.redeem("q", &json!({ "order": order })).await.unwrap()) });
+    }
+    let answers = running.join_all().await;
+    let won: Vec<i32> =
+        answers.iter().filter(|(_, answer)| *answer == Redeemed::Now).map(|(order, _)| *order).collect();
+    assert_eq!(won.len(), 1);
+    let before = Redeemed::Before(json!({ "order": won[0] }));
+    assert_eq!(
+        answers.iter().filter(|(_, answer)| *answer == before).count(),
+        63,
+        "the others are told who won"
+    );
+    assert_eq!(store.quote("q", 0).await.unwrap().unwrap().redemption, Some(json!({ "order": won[0] })));
+    assert_eq!(store.redeem("none", &json!({})).await.unwrap(), Redeemed::Gone);
+}
+
+async fn orders_are_counted_where_they_stand(bench: Bench) {
+    let mut running = tokio::task::JoinSet::new();
+    for hour in 0..24 {
+        let store = bench.store.clone();
+        let units =
+            BTreeMap::from([(("A".to_owned(), 490_000 + hour % 3), 2), (("B".to_owned(), 490_000), 1)]);
+        running.spawn(async move { store.count_orders(&units).await.unwrap() });
+    }
+    running.join_all().await;
+    let counted = bench.store.orders("A", 490_000, 490_001).await.unwrap();
+    assert_eq!(counted, [(490_000, 16), (490_001, 16)]);
+    assert_eq!(bench.store.orders("B", 480_000, 499_999).await.unwrap(), [(490_000, 24)]);
+    assert_eq!(bench.store.orders("A", 490_003, 499_999).await.unwrap(), []);
 }
 
 async fn bytes_survive(bench: Bench) {
@@ -269,12 +349,12 @@ async fn bytes_survive(bench: Bench) {
     assert_eq!(stored, customer);
 
     let large = json!("x".repeat(MAX_ITEM_BYTES));
-    let error = bench.store.put_quote("q", &large, 1).await.unwrap_err();
+    let error = bench.store.put_quote(&quote("q", &large, 1)).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { bound: MAX_ITEM_BYTES, .. }), "{error}");
     // One that just fits passes: our size is not above the store's own.
     let large = json!("x".repeat(MAX_ITEM_BYTES - 200));
-    bench.store.put_quote("q", &large, i64::MAX / 1000).await.unwrap();
-    assert_eq!(bench.store.quote("q", 0).await.unwrap(), Some(large));
+    bench.store.put_quote(&quote("q", &large, i64::MAX / 1000)).await.unwrap();
+    assert_eq!(bench.store.quote("q", 0).await.unwrap().unwrap().document, large);
 }
 
 async fn one_claim_wins(bench: Bench) {

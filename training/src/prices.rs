@@ -269,7 +269,13 @@ pub struct Parity {
 
 impl Parity {
     /// Counts one customer, who belongs to `groups` (field, value), with their `events`.
-    pub fn add(&mut self, project: &Project, levels: &Levels, groups: &BTreeSet<(String, String)>, events: &[Event]) {
+    pub fn add(
+        &mut self,
+        project: &Project,
+        levels: &Levels,
+        groups: &BTreeSet<(String, String)>,
+        events: &[Event],
+    ) {
         let mut one = Group::default();
         let (mut log_ratio, mut discounts, mut expected) = (0.0, 0.0, 0.0);
         for shown in events.iter().filter_map(|event| showing(project, event)) {
@@ -333,7 +339,11 @@ impl Group {
         let discount_ratio = (self.expected_discounts > 0.0).then(|| {
             // Observed over expected, less 1, as a ratio of sums over customers.
             let (excess, se) = self.discounts.mean(self.expected_discounts);
-            Ratio { value: 1.0 + excess, lo: (1.0 + excess - WIDTH * se).max(0.0), hi: 1.0 + excess + WIDTH * se }
+            Ratio {
+                value: 1.0 + excess,
+                lo: (1.0 + excess - WIDTH * se).max(0.0),
+                hi: 1.0 + excess + WIDTH * se,
+            }
         });
         GroupPrices {
             field: field.clone(),
@@ -360,7 +370,7 @@ pub fn audit(
     let n_small = parity.groups.len() - compared.clone().count();
     let mut notes = Vec::new();
     if n_small > 0 {
-        notes.push(format!("{n_small} groups of fewer than {LEAST_CUSTOMERS} customers are not compared"));
+        notes.push(format!("groups of fewer than {LEAST_CUSTOMERS} customers are not compared: {n_small}"));
     }
     if parity.n_shown == 0 {
         notes.push("no price_shown event in these days: nothing to compare".to_owned());

@@ -331,6 +331,7 @@ fn records_table(records: &[DemandRecord]) -> String {
             DemandLevel::Overall => "all SKUs".to_owned(),
             DemandLevel::Category => format!("category {}", escape(&record.name)),
             DemandLevel::Sku => escape(&record.name),
+            DemandLevel::Cross => format!("neighbours in {}", escape(&record.name)),
         };
         let elasticity = record
             .elasticity

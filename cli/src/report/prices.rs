@@ -110,7 +110,9 @@ fn attributes(project: &Project, events: &[Event], until: Timestamp) -> BTreeSet
     let fields = project.pricing.audit_fields.iter();
     fields
         .filter_map(|field| {
-            let told = events.iter().filter(|event| event.event_type == EventType::AttributeSet && event.occurred_at < until);
+            let told = events
+                .iter()
+                .filter(|event| event.event_type == EventType::AttributeSet && event.occurred_at < until);
             let latest = told.filter_map(|event| Some((event.occurred_at, event.attributes.get(field)?)));
             let (_, value) = latest.max_by_key(|(at, _)| *at)?;
             let text = match value {
@@ -125,9 +127,17 @@ fn attributes(project: &Project, events: &[Event], until: Timestamp) -> BTreeSet
 
 fn table(report: &PriceAudit) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["field", "value", "customers", "prices", "price ratio, 95 %", "discount rate ratio, 95 %"]);
+    table.load_style(NOTHING).set_header([
+        "field",
+        "value",
+        "customers",
+        "prices",
+        "price ratio, 95 %",
+        "discount rate ratio, 95 %",
+    ]);
     for group in &report.groups {
-        let ratio = |r: nextbest_training::prices::Ratio| format!("{:.3} ({:.3} to {:.3})", r.value, r.lo, r.hi);
+        let ratio =
+            |r: nextbest_training::prices::Ratio| format!("{:.3} ({:.3} to {:.3})", r.value, r.lo, r.hi);
         table.add_row([
             group.field.clone(),
             group.value.clone(),

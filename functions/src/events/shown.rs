@@ -11,7 +11,7 @@ use nextbest_models::pricing::rules::ANY;
 use nextbest_models::units::Timestamp;
 
 use crate::app::App;
-use crate::store::{LedgerKey, PriceBook, StoreError};
+use crate::store::{LedgerKey, Orders, PriceBook, StoreError};
 
 /// Ledgers by what they are of.
 pub type Ledgers = BTreeMap<LedgerKey, Ledger>;
@@ -78,18 +78,23 @@ pub(super) async fn note(app: &App, shown: Shown) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Counts in `orders` what `event` says was ordered.
+pub fn count_in(orders: &mut Orders, event: &Event) {
+    if event.event_type == EventType::OrderPlaced
+        && let (Some(sku), Some(quantity)) = (&event.sku, event.quantity)
+    {
+        let hour = event.occurred_at.as_millis().div_euclid(3_600_000);
+        *orders.entry((sku.clone(), hour)).or_default() += quantity;
+    }
+}
+
 /// Counts units ordered, where prices follow demand.
 pub(super) async fn count_orders<'e>(app: &App, events: impl Iterator<Item = &'e Event>) {
     if app.project.pricing.demand_reaction.is_none() {
         return;
     }
-    let mut units: BTreeMap<(String, i64), i64> = BTreeMap::new();
-    for event in events.filter(|event| event.event_type == EventType::OrderPlaced) {
-        if let (Some(sku), Some(quantity)) = (&event.sku, event.quantity) {
-            let hour = event.occurred_at.as_millis().div_euclid(3_600_000);
-            *units.entry((sku.clone(), hour)).or_default() += quantity;
-        }
-    }
+    let mut units = Orders::new();
+    events.for_each(|event| count_in(&mut units, event));
     if let Err(error) = app.store.count_orders(&units).await {
         tracing::warn!(%error, "units ordered are not counted; prices follow demand a little less");
     }

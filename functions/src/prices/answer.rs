@@ -211,8 +211,9 @@ const fn exploration_name(exploration: PriceExploration) -> &'static str {
 }
 
 fn outcome(basket: &Basket<'_>, choices: &[PriceChoice]) -> Outcome {
-    let modelled =
-        |choice: &PriceChoice| matches!(choice.basis, PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked);
+    let modelled = |choice: &PriceChoice| {
+        matches!(choice.basis, PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked)
+    };
     match (basket.control.policy, choices.iter().any(modelled)) {
         (true, _) => Outcome::ControlListPrice,
         (false, true) => Outcome::Quoted,
@@ -226,7 +227,9 @@ fn lacks(app: &App, basket: &Basket<'_>, choices: &[PriceChoice]) -> Vec<String>
     let general = (no_model && !basket.control.policy).then(|| "no_demand_model".to_owned());
     let of_item = |choice: &PriceChoice| {
         let code = match choice.basis {
-            PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked | PriceBasis::Control => return None,
+            PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked | PriceBasis::Control => {
+                return None;
+            }
             PriceBasis::NoDemand => "no_demand",
             PriceBasis::NoCost => "no_cost",
         };
@@ -259,7 +262,9 @@ fn sign(
         iat: head.created_at.as_millis().div_euclid(1000),
         exp: expires_at.as_millis().div_euclid(1000),
         currency: basket.request.currency,
-        items: lines.map(|(item, choice)| (item.sku.clone(), item.quantity, choice.quoted_price_minor)).collect(),
+        items: lines
+            .map(|(item, choice)| (item.sku.clone(), item.quantity, choice.quoted_price_minor))
+            .collect(),
     };
     let signed = app.quote_keys.sign(&claims);
     signed.map_or_else(|| Optional::Absent(Absent::because("no_signing_key")), Optional::Known)
@@ -315,7 +320,8 @@ fn item_legal(
     now: Timestamp,
 ) -> ItemLegal {
     let (price, days) = (choice.quoted_price_minor, basket.market.prior_price_days);
-    let shown = || book.and_then(|book| ledger(book, &basket.ledger_key(&choice.sku)))?.prior_minor(price, now, days);
+    let shown =
+        || book.and_then(|book| ledger(book, &basket.ledger_key(&choice.sku)))?.prior_minor(price, now, days);
     let prior = if days == 0 { Some(choice.list_price_minor) } else { shown() };
     let max_percent = prior.map_or(0, |prior| claimable_percent(price, prior));
     let code = match prior {

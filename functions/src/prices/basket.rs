@@ -112,15 +112,19 @@ impl<'a> Basket<'a> {
         }
         let texts =
             [("session_id", &request.session_id), ("market", &request.market), ("channel", &request.channel)];
-        let mut faults: Vec<(String, String)> =
-            texts.into_iter().filter_map(|(path, text)| Some((path.to_owned(), fault(text.as_ref()?)?))).collect();
+        let mut faults: Vec<(String, String)> = texts
+            .into_iter()
+            .filter_map(|(path, text)| Some((path.to_owned(), fault(text.as_ref()?)?)))
+            .collect();
         for (path, text) in &texts[1..] {
             if text.as_ref().is_some_and(|text| text.contains('#')) {
                 faults.push(((*path).to_owned(), "has no #".to_owned()));
             }
         }
         for (at, item) in request.items.iter().enumerate() {
-            faults.extend(item.faults().into_iter().map(|(name, fault)| (format!("items[{at}].{name}"), fault)));
+            faults.extend(
+                item.faults().into_iter().map(|(name, fault)| (format!("items[{at}].{name}"), fault)),
+            );
         }
         Problem::unless_none(faults)?;
         let rules = app.project.policy.control();

@@ -65,11 +65,22 @@ pub(super) async fn settle(
             return Ok(quote);
         }
         let recent = recent(app, basket, now).await?;
-        let choices = choose(app, app.artifact.as_ref().and_then(|a| a.demand()), basket, Some(&book), &recent, seed, now)?;
-        let head = Provenance::new(app, clock::new_id("quo").map_err(Problem::from)?, request_id.to_owned(), now);
+        let choices = choose(
+            app,
+            app.artifact.as_ref().and_then(|a| a.demand()),
+            basket,
+            Some(&book),
+            &recent,
+            seed,
+            now,
+        )?;
+        let head =
+            Provenance::new(app, clock::new_id("quo").map_err(Problem::from)?, request_id.to_owned(), now);
         let quote = build(app, head, basket, choices.clone(), Some(&book))?;
         let document = serde_json::to_value(&quote).map_err(|error| Problem::internal(&error))?;
-        if basket.request.mode == QuoteMode::DryRun || keep(app, basket, book, &quote, &document, &choices, now).await? {
+        if basket.request.mode == QuoteMode::DryRun
+            || keep(app, basket, book, &quote, &document, &choices, now).await?
+        {
             return Ok(document);
         }
     }
@@ -103,7 +114,8 @@ async fn recent(
     for item in &basket.request.items {
         if !found.contains_key(&item.sku) {
             let hours = app.store.orders(&item.sku, last - i64::from(n_hours) + 1, last).await?;
-            let ago = hours.into_iter().filter_map(|(hour, units)| Some((u32::try_from(last - hour).ok()?, units)));
+            let ago =
+                hours.into_iter().filter_map(|(hour, units)| Some((u32::try_from(last - hour).ok()?, units)));
             found.insert(item.sku.clone(), RecentDemand::of(ago, n_hours, rules.half_life_hours));
         }
     }

@@ -112,7 +112,8 @@ pub(super) async fn redeem(
 
 /// The claims of the signature, if it is ours and of this quote.
 fn verify(app: &App, id: &str, asked: &Redemption, now: Timestamp) -> Result<Claims, Problem> {
-    let refused = |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).at("signature");
+    let refused =
+        |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).at("signature");
     if app.quote_keys.is_empty() {
         let detail = "this service has no key for quotes; nothing can be redeemed";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_signing_key", detail));
@@ -127,7 +128,8 @@ fn verify(app: &App, id: &str, asked: &Redemption, now: Timestamp) -> Result<Cla
     // Clocks of several machines differ a little; one that was set back would let a quote live on.
     let ahead = claims.iat.saturating_mul(1000) - now.as_millis();
     if ahead > MAX_AHEAD_MS {
-        let detail = format!("the quote was made {} seconds after now, {now}: a clock is wrong", ahead / 1000);
+        let detail =
+            format!("the quote was made {} seconds after now, {now}: a clock is wrong", ahead / 1000);
         return Err(Problem::new(StatusCode::CONFLICT, "clock_behind", detail));
     }
     Ok(claims)
@@ -137,18 +139,26 @@ fn verify(app: &App, id: &str, asked: &Redemption, now: Timestamp) -> Result<Cla
 fn taken(claims: &Claims, asked: &Redemption) -> Result<(Value, i64), Problem> {
     let mut left: Vec<(&str, i64, i64)> =
         claims.items.iter().map(|(sku, quantity, price)| (sku.as_str(), *quantity, *price)).collect();
-    let all = || claims.items.iter().map(|(sku, quantity, _)| Taken { sku: sku.clone(), quantity: *quantity }).collect();
+    let all = || {
+        claims
+            .items
+            .iter()
+            .map(|(sku, quantity, _)| Taken { sku: sku.clone(), quantity: *quantity })
+            .collect()
+    };
     let wanted: Vec<Taken> = asked.items.clone().unwrap_or_else(all);
     let (mut faults, mut lines, mut total) = (Vec::new(), Vec::new(), 0_i64);
     for (at, item) in wanted.iter().enumerate() {
         // One SKU may stand on several lines: the first with enough left, else any.
-        let enough = left.iter().position(|(sku, left, _)| *sku == item.sku && (1..=*left).contains(&item.quantity));
+        let enough =
+            left.iter().position(|(sku, left, _)| *sku == item.sku && (1..=*left).contains(&item.quantity));
         let place = enough.or_else(|| left.iter().position(|(sku, ..)| *sku == item.sku));
         let quoted = place.and_then(|place| left.get_mut(place));
         match quoted {
             None => faults.push((format!("items[{at}].sku"), format!("{:?} is not in the quote", item.sku))),
             Some((_, quantity, _)) if !(1..=*quantity).contains(&item.quantity) => {
-                let detail = format!("{} lies outside 1 ..= {quantity}, what is left of the quote", item.quantity);
+                let detail =
+                    format!("{} lies outside 1 ..= {quantity}, what is left of the quote", item.quantity);
                 faults.push((format!("items[{at}].quantity"), detail));
             }
             Some((_, quantity, price)) => {
@@ -162,7 +172,8 @@ fn taken(claims: &Claims, asked: &Redemption) -> Result<(Value, i64), Problem> {
         faults.push(("items".to_owned(), "nothing is taken".to_owned()));
     }
     if let Some(charged) = asked.total_minor.filter(|charged| *charged != total && faults.is_empty()) {
-        faults.push(("total_minor".to_owned(), format!("{charged} is not the sum of what is taken, {total}")));
+        faults
+            .push(("total_minor".to_owned(), format!("{charged} is not the sum of what is taken, {total}")));
     }
     Problem::unless_none(faults).map_err(|problem| problem.named("quote_differs"))?;
     Ok((Value::Array(lines), total))
@@ -175,7 +186,9 @@ fn same_order(before: Value, asked: &Value) -> Result<Value, Problem> {
         return Err(conflict("quote_redeemed", "the quote was redeemed by another order"));
     }
     if before["items"] != asked["items"] {
-        return Err(conflict("quote_redeemed", "the same order redeemed other items of the quote").at("items"));
+        return Err(
+            conflict("quote_redeemed", "the same order redeemed other items of the quote").at("items")
+        );
     }
     Ok(before)
 }
@@ -212,6 +225,10 @@ async fn tell_customer(app: &App, id: &str, kept: &StoredQuote, redemption: &Val
     let Ok(event) = Event::try_from(draft) else { return };
     let Some(customer) = event.customer_id.clone() else { return };
     if let Err(problem) = fold_all(app, &Subject::Customer(customer), vec![event]).await {
-        tracing::warn!(detail = problem.detail, quote_id = id, "the redemption is not yet in the customer's state");
+        tracing::warn!(
+            detail = problem.detail,
+            quote_id = id,
+            "the redemption is not yet in the customer's state"
+        );
     }
 }

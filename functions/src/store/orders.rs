@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::Store;
 use super::error::StoreError;
-use super::item::{Attributes, FORMAT, ITEM_FORMAT, PK, SK, TTL, UNITS, key, read_number, read_text};
+use super::item::{Attributes, FORMAT, ITEM_FORMAT, Item, PK, SK, TTL, UNITS, key, read_number, read_text};
+use super::{Loaded, Store};
 
 const HOUR: &str = "hour#";
+/// Units by SKU and hour since 1970.
+pub type Orders = BTreeMap<(String, i64), i64>;
+
 /// How long an hour is kept, in hours.
-const KEEP_HOURS: i64 = 24 * 35;
+pub const KEEP_HOURS: i64 = 24 * 35;
 
 fn partition(sku: &str) -> String {
     format!("orders#{sku}")
@@ -26,7 +29,7 @@ fn sort_key(hour: i64) -> String {
 
 impl Store {
     /// Adds units ordered, by SKU and hour since 1970.
-    pub async fn count_orders(&self, units: &BTreeMap<(String, i64), i64>) -> Result<(), StoreError> {
+    pub async fn count_orders(&self, units: &Orders) -> Result<(), StoreError> {
         for ((sku, hour), units) in units {
             let number = |value: i64| AttributeValue::N(value.to_string());
             let request = self
@@ -44,6 +47,15 @@ impl Store {
             request.send().await.map_err(|error| self.named("UpdateItem", &error))?;
         }
         Ok(())
+    }
+
+    /// Writes these counts, replacing what is there.
+    pub async fn load_orders(&self, units: &Orders) -> Result<Loaded, StoreError> {
+        let item = |((sku, hour), units): (&(String, i64), &i64)| {
+            let item = Item::new(&partition(sku), &sort_key(*hour)).number(UNITS, *units);
+            item.expires((hour + KEEP_HOURS) * 3600).build()
+        };
+        self.write_all(units.iter().map(item).collect::<Result<_, _>>()?).await
     }
 
     /// Units ordered of `sku` by hour, from hour `first` to `last`, both included.
@@ -66,7 +78,8 @@ impl Store {
         let items = pages.map_err(|error| self.named("Query", &error))?;
         let hour = |item: &Attributes| {
             let text = read_text(item, SK)?.trim_start_matches(HOUR);
-            let hour = text.parse().map_err(|_| StoreError::corrupt(&partition(sku), "its hour is no number"))?;
+            let hour =
+                text.parse().map_err(|_| StoreError::corrupt(&partition(sku), "its hour is no number"))?;
             Ok((hour, read_number(item, UNITS)?))
         };
         items.iter().map(hour).collect()

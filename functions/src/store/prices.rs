@@ -11,13 +11,13 @@ use nextbest_models::pricing::Ledger;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Loaded, Store};
 use super::decisions::read_json;
 use super::error::{StoreError, is_conflict};
 use super::item::{Attributes, DOCUMENT, Item, PK, SK, VERSION, check_format, key, read_number, read_text};
 use super::quotes::QuoteEntry;
 use super::reservations::{Cancelled, cancelled_at};
 use super::retry::Backoff;
+use super::{Loaded, Store};
 
 const LOCKS: &str = "locks";
 /// Most keys of one BatchGetItem.
@@ -173,11 +173,14 @@ impl Store {
             let mut pending: Vec<Attributes> = part.iter().map(|(pk, sk)| key(pk, sk)).collect();
             let mut backoff = Backoff::new(ATTEMPTS, WAIT_MS);
             while !pending.is_empty() {
-                let asked = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pending.clone()));
+                let asked =
+                    KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pending.clone()));
                 let asked = asked.build().map_err(|error| StoreError::corrupt("batch", error.to_string()))?;
                 let request = self.client.batch_get_item().request_items(&self.table, asked);
                 let answer = request.send().await.map_err(|error| self.named("BatchGetItem", &error))?;
-                for item in answer.responses.and_then(|mut tables| tables.remove(&self.table)).into_iter().flatten() {
+                for item in
+                    answer.responses.and_then(|mut tables| tables.remove(&self.table)).into_iter().flatten()
+                {
                     let at = (read_text(&item, PK)?.to_owned(), read_text(&item, SK)?.to_owned());
                     found.insert(at, item);
                 }
@@ -223,7 +226,11 @@ impl Store {
     }
 
     /// Lets `show` note prices in the ledger of `key` until it is written, or nothing had to be.
-    pub async fn show_prices(&self, key: &LedgerKey, show: impl Fn(&mut Ledger) -> bool) -> Result<(), StoreError> {
+    pub async fn show_prices(
+        &self,
+        key: &LedgerKey,
+        show: impl Fn(&mut Ledger) -> bool,
+    ) -> Result<(), StoreError> {
         let mut backoff = Backoff::new(SHOW_ATTEMPTS, WAIT_MS);
         loop {
             let book: PriceBook<()> = self.price_book([key.clone()], None).await?;

@@ -134,7 +134,8 @@ impl QuoteScan<'_> {
     /// The next page, possibly empty; none at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<StoredQuote>>, StoreError> {
         let Some(items) = self.scan.next().await? else { return Ok(None) };
-        let alive = items.into_iter().map(|item| live(Some(item), self.now_seconds)).filter_map(Result::transpose);
+        let alive =
+            items.into_iter().map(|item| live(Some(item), self.now_seconds)).filter_map(Result::transpose);
         alive.map(|item| read_quote(&item?)).collect::<Result<_, _>>().map(Some)
     }
 }
@@ -147,12 +148,15 @@ fn found_instead<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Attributes>
 }
 
 fn read_quote(item: &Attributes) -> Result<StoredQuote, StoreError> {
-    let redemption = if item.contains_key(REDEMPTION) {
-        let text = read_text(item, REDEMPTION)?;
-        let parsed = serde_json::from_str(text);
-        Some(parsed.map_err(|error| StoreError::corrupt(read_text(item, PK).unwrap_or("?"), error.to_string()))?)
-    } else {
-        None
-    };
+    let redemption =
+        if item.contains_key(REDEMPTION) {
+            let text = read_text(item, REDEMPTION)?;
+            let parsed = serde_json::from_str(text);
+            Some(parsed.map_err(|error| {
+                StoreError::corrupt(read_text(item, PK).unwrap_or("?"), error.to_string())
+            })?)
+        } else {
+            None
+        };
     Ok(StoredQuote { document: read_json(item)?, redemption })
 }

@@ -12,7 +12,10 @@ use super::*;
 const DAYS: i64 = 84;
 
 fn project() -> Project {
-    Project::read(|file| std::fs::read_to_string(format!("{}/../examples/shop/{file}", env!("CARGO_MANIFEST_DIR")))).unwrap()
+    Project::read(|file| {
+        std::fs::read_to_string(format!("{}/../examples/shop/{file}", env!("CARGO_MANIFEST_DIR")))
+    })
+    .unwrap()
 }
 
 fn start() -> Timestamp {
@@ -103,12 +106,20 @@ fn parts_add_up_to_the_whole() {
     for half in [right, left] {
         let mut parity = Parity::default();
         for (group, events) in half {
-            parity.add(&project, &levels, &BTreeSet::from([("group".to_owned(), (*group).to_owned())]), events);
+            parity.add(
+                &project,
+                &levels,
+                &BTreeSet::from([("group".to_owned(), (*group).to_owned())]),
+                events,
+            );
         }
         sum.merge(&parity);
     }
     let parts = audit(&project, None, &levels, &sum, (whole.from, whole.until));
-    assert_eq!((parts.n_shown, parts.n_customers, &parts.depths), (whole.n_shown, whole.n_customers, &whole.depths));
+    assert_eq!(
+        (parts.n_shown, parts.n_customers, &parts.depths),
+        (whole.n_shown, whole.n_customers, &whole.depths)
+    );
     for (a, b) in parts.groups.iter().zip(&whole.groups) {
         // Sums of some thousand logarithms in another order.
         assert!((a.price_ratio.value - b.price_ratio.value).abs() < 1e-12);
@@ -130,8 +141,15 @@ fn margins_are_what_was_paid_less_what_it_cost_and_what_came_back() {
     let cost = project.pricing.sku("COFFEE-04").unwrap().cost_minor.unwrap();
     assert_eq!((sku.n_shown, sku.n_units, sku.margin_minor), (2, 2, Some(2 * 1099 - 2 * cost)));
     assert_eq!(sku.mean_price_minor, Some((1099.0 + 989.0) / 2.0));
-    assert_eq!((sku.expected_units, sku.expected_margin_minor), (None, None), "without a demand model nothing is expected");
+    assert_eq!(
+        (sku.expected_units, sku.expected_margin_minor),
+        (None, None),
+        "without a demand model nothing is expected"
+    );
     // Half of the prices at list, half 10.01 % below: in the third step of 5 %.
     assert_eq!((audit.depths[0], audit.depths[3]), (0.5, 0.5), "{:?}", audit.depths);
-    assert!(audit.groups.is_empty() && audit.notes[0].contains("fewer than 30"), "one customer is no group");
+    assert!(
+        audit.groups.is_empty() && audit.notes[0].contains("fewer than 30 customers"),
+        "one customer is no group"
+    );
 }

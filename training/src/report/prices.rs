@@ -24,7 +24,8 @@ pub fn prices_html(audit: &PriceAudit) -> String {
         (major(expected), "margin expected at the prices shown"),
     ];
     let sha = audit.policy_sha256.get(..16).unwrap_or(&audit.policy_sha256);
-    let ladders: Vec<String> = audit.skus.iter().filter(|sku| !sku.ladder.is_empty()).take(N_LADDERS).map(ladder).collect();
+    let ladders: Vec<String> =
+        audit.skus.iter().filter(|sku| !sku.ladder.is_empty()).take(N_LADDERS).map(ladder).collect();
     let body = format!(
         "<h1>{}</h1><p class=muted>Prices from {} to {} \u{b7} policy <code>{sha}\u{2026}</code></p>{}{}<h2>Who was shown what</h2>{}{}{}\
          <h2>Discounts</h2>{}<h2>Ladders</h2>{}<div class=pair>{}</div><h2>Margins</h2>{}{}",
@@ -37,12 +38,20 @@ pub fn prices_html(audit: &PriceAudit) -> String {
             "Prices over those of all, for the same goods in the same weeks; 1 is parity. None of these fields enters a \
              price. 95 % intervals, a customer being one observation.",
         ),
-        if audit.groups.is_empty() { String::new() } else { format!("<div class=card>{}</div>", parity_plot(&audit.groups)) },
+        if audit.groups.is_empty() {
+            String::new()
+        } else {
+            format!("<div class=card>{}</div>", parity_plot(&audit.groups))
+        },
         groups(&audit.groups),
         depths(&audit.depths),
-        muted("Expected margin by price, in the currency's units; the dot is what would be quoted today, before anything was shown."),
+        muted(
+            "Expected margin by price, in the currency's units; the dot is what would be quoted today, before anything was shown."
+        ),
         ladders.concat(),
-        muted("Units and margin of the days shown, and what the demand model expects at the very prices that were shown."),
+        muted(
+            "Units and margin of the days shown, and what the demand model expects at the very prices that were shown."
+        ),
         margins(&audit.skus),
     );
     page(&audit.name, &body)
@@ -63,10 +72,12 @@ fn differs(ratio: Ratio) -> bool {
 }
 
 fn parity_plot(groups: &[GroupPrices]) -> String {
-    let widest = groups.iter().map(|g| (g.price_ratio.hi - 1.0).max(1.0 - g.price_ratio.lo)).fold(0.005, f64::max);
+    let widest =
+        groups.iter().map(|g| (g.price_ratio.hi - 1.0).max(1.0 - g.price_ratio.lo)).fold(0.005, f64::max);
     let n = groups.len() as f64;
     let size = (900.0, 60.0 + 22.0 * n);
-    let mut plot = Plot::new("Price ratio by group, 95 % intervals", size, (1.0 - widest, 1.0 + widest), (0.0, n));
+    let mut plot =
+        Plot::new("Price ratio by group, 95 % intervals", size, (1.0 - widest, 1.0 + widest), (0.0, n));
     plot.axes(("price over that of all", |x| format!("{x:.3}")), ("", |_| String::new()));
     plot.segment("diagonal", (1.0, 0.0), (1.0, n));
     for (at, group) in groups.iter().enumerate() {
@@ -112,12 +123,19 @@ fn depths(depths: &[f64]) -> String {
             fine_percent(*share)
         );
     }
-    table(&["discount on the list price", "prices shown", ""], &rows).replacen("<table", "<table class=bars", 1)
+    table(&["discount on the list price", "prices shown", ""], &rows).replacen(
+        "<table",
+        "<table class=bars",
+        1,
+    )
 }
 
 fn ladder(sku: &SkuPrices) -> String {
-    let points: Vec<(f64, f64)> =
-        sku.ladder.iter().map(|rung| (rung.price_minor as f64 / 100.0, rung.expected_margin_minor / 100.0)).collect();
+    let points: Vec<(f64, f64)> = sku
+        .ladder
+        .iter()
+        .map(|rung| (rung.price_minor as f64 / 100.0, rung.expected_margin_minor / 100.0))
+        .collect();
     let range = |of: fn(&(f64, f64)) -> f64| {
         points.iter().map(of).fold((f64::MAX, f64::MIN), |(lo, hi), v| (lo.min(v), hi.max(v)))
     };
@@ -125,14 +143,19 @@ fn ladder(sku: &SkuPrices) -> String {
     let mut plot = Plot::new(&format!("Expected margin by price, {}", sku.sku), (420.0, 220.0), x, y);
     plot.axes(("price", |x| format!("{x:.2}")), ("expected margin", |y| format!("{y:.3}")));
     plot.line("main", &points);
-    let quoted = sku.ladder.iter().zip(&points).find(|(rung, _)| Some(rung.price_minor) == sku.quoted_price_minor);
+    let quoted =
+        sku.ladder.iter().zip(&points).find(|(rung, _)| Some(rung.price_minor) == sku.quoted_price_minor);
     if let Some((_, point)) = quoted {
         plot.dot("second", *point, 4.5, &format!("{:.2}", point.0));
     }
     let elasticity = sku.elasticity.map_or("no elasticity".to_owned(), |e| {
         format!("elasticity {:.2} ({:.2} to {:.2})", e.value, e.lo, e.hi)
     });
-    format!("<div class=card><h3>{} <small class=muted>{elasticity}</small></h3>{}</div>", escape(&sku.sku), plot.finish())
+    format!(
+        "<div class=card><h3>{} <small class=muted>{elasticity}</small></h3>{}</div>",
+        escape(&sku.sku),
+        plot.finish()
+    )
 }
 
 fn margins(skus: &[SkuPrices]) -> String {
