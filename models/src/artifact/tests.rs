@@ -221,8 +221,10 @@ fn demand_falls_back_from_sku_to_category_to_all() {
     assert_eq!(demand.n_skus(), 2);
     let own = demand.curve("SKU-2", None, 900).unwrap();
     assert_eq!((own.level, own.reference_price_minor), (DemandLevel::Sku, 1000));
-    assert!((own.relative(2000) - 0.25).abs() < 1e-12);
-    assert!((own.purchase_probability(500).unwrap().get() - 0.2).abs() < 1e-12);
+    // Elasticity -2, and half its variance times the squared log ratio on top, for it is not known exactly.
+    let uncertain = (0.5 * (own.elasticity.se * 2.0_f64.ln()).powi(2)).exp();
+    assert!((own.relative(2000) - 0.25 * uncertain).abs() < 1e-12);
+    assert!((own.purchase_probability(500).unwrap().get() - 0.2 * uncertain).abs() < 1e-12);
     let pooled = demand.curve("SKU-1", None, 900).unwrap();
     assert_eq!((pooled.level, pooled.reference_price_minor), (DemandLevel::Category, 900));
     assert_eq!(demand.curve("SKU-9", None, 900).unwrap().level, DemandLevel::Overall);

@@ -94,6 +94,12 @@ impl Plot {
         ));
     }
 
+    /// A text that begins at a point.
+    pub(super) fn text(&mut self, (x, y): (f64, f64), text: &str) {
+        let (x, y, text) = (self.px(x), self.py(y) + 4.0, super::escape(text));
+        self.write(format_args!("<text x={x:.1} y={y:.1}>{text}</text>"));
+    }
+
     /// A straight segment.
     pub(super) fn segment(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let (x1, y1, x2, y2) = (self.px(from.0), self.py(from.1), self.px(to.0), self.py(to.1));

@@ -77,11 +77,12 @@ fn parity_plot(groups: &[GroupPrices]) -> String {
     let n = groups.len() as f64;
     let size = (900.0, 60.0 + 22.0 * n);
     let mut plot =
-        Plot::new("Price ratio by group, 95 % intervals", size, (1.0 - widest, 1.0 + widest), (0.0, n));
+        Plot::new("Price ratio by group, 95 % intervals", size, (1.0 - 1.4 * widest, 1.0 + widest), (0.0, n));
     plot.axes(("price over that of all", |x| format!("{x:.3}")), ("", |_| String::new()));
     plot.segment("diagonal", (1.0, 0.0), (1.0, n));
     for (at, group) in groups.iter().enumerate() {
         let (y, r) = (n - at as f64 - 0.5, group.price_ratio);
+        plot.text((1.0 - 1.4 * widest, y), &format!("{} {}", group.field.replace('_', " "), group.value));
         plot.segment("interval", (r.lo, y), (r.hi, y));
         let name = format!("{} {}: {:.4}", group.field, group.value, r.value);
         plot.dot(if differs(r) { "second" } else { "main" }, (r.value, y), 4.0, &name);
