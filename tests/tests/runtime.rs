@@ -22,6 +22,7 @@ const VOLATILE: &[&str] = &[
     "decision_id",
     "request_id",
     "quote_id",
+    "signature",
     "created_at",
     "valid_until",
     "expires_at",
