@@ -329,6 +329,7 @@ fn records_table(records: &[DemandRecord]) -> String {
             DemandLevel::Overall => "all SKUs".to_owned(),
             DemandLevel::Category => format!("category {}", escape(&record.name)),
             DemandLevel::Sku => escape(&record.name),
+            DemandLevel::Cross => format!("one price of {} on its other SKUs", escape(&record.name)),
         };
         let elasticity = record
             .elasticity
