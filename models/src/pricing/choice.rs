@@ -447,12 +447,16 @@ fn cross(rules: &PricingRules, demand: &DemandModel, curve: &DemandCurve, sku: &
     let (Some(elasticity), Some(own)) = (told, curve.units_per_week.filter(|units| *units > 0.0)) else {
         return Cross::default();
     };
-    let margin = |other: &SkuRules| {
-        let cost = cost_of(Some(other), &other.terms, other.list_price_minor, None)?;
-        Some(demand.units_per_week(&other.sku)? * (other.list_price_minor - cost) as f64)
-    };
-    let others: f64 = rules.neighbours(sku).filter_map(margin).sum();
-    Cross { elasticity, margin_minor: others / own }
+    let (mut n, mut units, mut margin) = (1.0, own, 0.0);
+    for other in rules.neighbours(sku) {
+        let Some(weekly) = demand.units_per_week(&other.sku) else { continue };
+        n += 1.0;
+        units += weekly;
+        let cost = cost_of(Some(other), &other.terms, other.list_price_minor, None);
+        margin += cost.map_or(0.0, |cost| weekly * (other.list_price_minor - cost) as f64);
+    }
+    // Buyers of a SKU that sells more are more to send to its neighbours: its share of the units, over a mean share.
+    Cross { elasticity: elasticity * n * own / units, margin_minor: margin / own }
 }
 
 fn checked_numbers(sku: Option<&SkuRules>, request: &PriceRequest) -> Result<i64, PriceRefusal> {

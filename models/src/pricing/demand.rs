@@ -26,7 +26,8 @@ pub enum DemandLevel {
     Category,
     /// One SKU.
     Sku,
-    /// What the price of one SKU of a category does to the demand for its other SKUs; `own` holds the estimate.
+    /// What the price of one SKU of a category does to the demand for each of its other SKUs, on average over the prices;
+    /// `own` holds the estimate.
     Cross,
 }
 
@@ -270,8 +271,9 @@ impl DemandModel {
         self.find(DemandLevel::Sku, sku).map(|(record, _)| record.units_per_week.get())
     }
 
-    /// Percent change of the units of the other SKUs of `category` per percent change of one SKU's price; none where
-    /// it was not told.
+    /// Percent change of the units of a SKU of `category` per percent change of the price of one of its neighbours, on
+    /// average over these; a neighbour with the share s of the n SKUs' units does n s times that. None where it was not
+    /// told.
     #[must_use]
     pub fn cross_elasticity(&self, category: &str) -> Option<f64> {
         let (record, _) = self.find(DemandLevel::Cross, category)?;

@@ -2,7 +2,7 @@
 //!
 //! Where an experiment set enough prices, only its weeks tell the slope, because prices set by someone who saw demand
 //! tell little of what demand does to them; else all weeks are used and the report says that they were not randomised.
-//! Common ups and downs of a week enter as an offset shared by all SKUs. Cross-price effects are left out.
+//! Common ups and downs of a week enter as an offset shared by all SKUs; what neighbours' prices do is `cross`.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity};
 use serde::Serialize;
 
 use super::Observation;
+use super::cross::{self, CrossEffect, Held};
 use super::estimate::{Population, given_negative, poisson, population, shrink, within_log_log};
 use crate::metrics::Estimate;
 
@@ -68,6 +69,8 @@ pub struct DemandReport {
     pub overall: Option<Population>,
     /// By category.
     pub categories: BTreeMap<String, Population>,
+    /// What a price does to the other SKUs, by category; none of those whose weeks do not tell.
+    pub cross: BTreeMap<String, CrossEffect>,
     /// Every record of the model.
     pub records: Vec<DemandRecord>,
     /// What a reader should know.
@@ -86,13 +89,13 @@ pub struct TrainedDemand {
 }
 
 /// One SKU's weeks, in logarithms.
-struct Series<'a> {
+pub(super) struct Series<'a> {
     sku: &'a str,
     category: Option<String>,
     reference: f64,
-    weeks: Vec<&'a Observation>,
+    pub(super) weeks: Vec<&'a Observation>,
     /// ln(price / reference) of each week.
-    x: Vec<f64>,
+    pub(super) x: Vec<f64>,
     own: Option<Estimate>,
 }
 
@@ -222,6 +225,10 @@ fn believe(
     let mut records: Vec<DemandRecord> =
         series.iter().map(|series| sku_record(series, prior(series.category.as_ref()))).collect();
     records.extend(group_records(series, overall.as_ref(), &categories));
+    let cross = if randomised_only { cross_effects(series, &records, &categories) } else { BTreeMap::new() };
+    records.extend(
+        cross.iter().filter_map(|(name, effect)| cross_record(&records, name, effect)).collect::<Vec<_>>(),
+    );
     let n_estimated = series.iter().filter(|series| series.own.is_some()).count();
     let n_randomised = observations.iter().filter(|week| week.randomised).count();
     let mut notes = Vec::new();
@@ -234,9 +241,12 @@ fn believe(
     if overall.is_none() {
         notes.push("variation_too_small: no SKU's price varied enough to tell an elasticity".to_owned());
     }
-    notes.push(
-        "cross-price effects are left out; every slope is a belief given that it is negative".to_owned(),
-    );
+    notes.push("every slope of a SKU's own price is a belief given that it is negative".to_owned());
+    notes.push(if cross.is_empty() {
+        "what a price does to other SKUs is left out: too few weeks with drawn prices tell it".to_owned()
+    } else {
+        format!("what a price does to other SKUs is told in {} categories", cross.len())
+    });
     DemandReport {
         options,
         randomised_only,
@@ -247,6 +257,7 @@ fn believe(
         plain: plain(series),
         overall,
         categories,
+        cross,
         records,
         notes,
     }
@@ -381,4 +392,35 @@ fn group_records(
         }
     };
     groups.into_iter().map(record).collect()
+}
+
+fn cross_effects(
+    series: &[Series<'_>],
+    records: &[DemandRecord],
+    categories: &BTreeMap<String, Population>,
+) -> BTreeMap<String, CrossEffect> {
+    let mut members: BTreeMap<&str, Vec<Held<'_, '_>>> = BTreeMap::new();
+    // The first records are those of the SKUs, in the order of `series`.
+    for (series, record) in series.iter().zip(records) {
+        if let Some((category, elasticity)) = series.category.as_deref().zip(record.elasticity) {
+            members.entry(category).or_default().push(Held { series, slope: elasticity.value });
+        }
+    }
+    let slope_se = |name: &str| categories.get(name).map_or(0.0, |population| population.mean.se);
+    cross::effects(&members, slope_se)
+}
+
+/// The category's record again, with what a price does to the other SKUs instead of what it does to its own.
+fn cross_record(records: &[DemandRecord], name: &str, effect: &CrossEffect) -> Option<DemandRecord> {
+    let of = |record: &&DemandRecord| record.level == DemandLevel::Category && record.name == name;
+    let category = records.iter().find(of)?;
+    let one = effect.of_one();
+    Some(DemandRecord {
+        level: DemandLevel::Cross,
+        elasticity: None,
+        own: Some((one.value, one.se)),
+        purchase_probability: None,
+        flags: Vec::new(),
+        ..category.clone()
+    })
 }
