@@ -64,9 +64,11 @@ pub(super) fn fit(choices: &Choices) -> Result<Fitted, NoTop> {
     let inverse = Cholesky::new(reached.information.clone()).map_err(NoTop::Separated)?.inverse();
     let naive: Vec<f64> = (0..point.len()).map(|at| inverse[[at, at]].sqrt()).collect();
     let reach = reach(choices);
-    let unbounded = (0..point.len()).max_by(|&a, &b| (naive[a] * reach[a]).total_cmp(&(naive[b] * reach[b])));
-    if let Some(at) = unbounded.filter(|&at| naive[at] * reach[at] > UNBOUNDED) {
-        return Err(NoTop::Separated(at));
+    if (0..point.len()).any(|at| naive[at] * reach[at] > UNBOUNDED) {
+        // The one that has gone farthest pulls the others along.
+        let farthest = (0..point.len())
+            .max_by(|&a, &b| (point[a].abs() * reach[a]).total_cmp(&(point[b].abs() * reach[b])));
+        return Err(NoTop::Separated(farthest.unwrap_or(0)));
     }
     let standard_errors = match &choices.clusters {
         None => naive,
