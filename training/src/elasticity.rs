@@ -21,6 +21,7 @@ mod ols;
 mod panel;
 mod report;
 mod student;
+pub(crate) mod weeks;
 
 pub use error::{ElasticityError, Fault};
 pub use groups::fit;

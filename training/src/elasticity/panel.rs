@@ -241,6 +241,12 @@ fn refuse_one_price(
 }
 
 impl Names {
+    /// A column of numbers, each a level of its own.
+    pub(super) fn of_numbers(values: Vec<f64>) -> Self {
+        let codes = (0..values.len() as u32).collect();
+        Self { numbers: Some(Arc::new(values)), codes, ..Self::default() }
+    }
+
     /// All but the rows.
     fn clone_head(&self) -> Self {
         let (levels, numbers) = (Arc::clone(&self.levels), self.numbers.clone());

@@ -1,7 +1,5 @@
 //! 95 % intervals cover the truth as often as they promise, over 500 tables drawn with a known elasticity.
 
-use std::sync::Arc;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -64,10 +62,7 @@ fn confounded(seed: u64, n: usize) -> (Panel, f64) {
         columns[0].push(season);
         columns[1].push(size);
     }
-    for column in columns {
-        let codes = (0..n as u32).collect();
-        panel.controls.push(Names { numbers: Some(Arc::new(column)), codes, ..Names::default() });
-    }
+    panel.controls = columns.into_iter().map(Names::of_numbers).collect();
     let lines = design::net(&panel, None).unwrap();
     let lines = slope(&lines.x, &lines.y, None, lines.n_parameters).unwrap();
     (panel, lines.value)
