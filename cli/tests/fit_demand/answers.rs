@@ -59,10 +59,7 @@ fn what_cannot_be_told_is_null_with_a_code() {
     assert_eq!((&lonely["elasticity"], &lonely["code"]), (&Value::Null, &"too_few_rows".into()));
     assert_eq!((&still["elasticity"], &still["code"]), (&Value::Null, &"variation_too_small".into()));
     let (out, _) = place.ends(&[&ASK, ["--by", "brand"].as_slice()].concat(), 0);
-    assert!(
-        out.contains("variation too small") && out.contains("brand=lonely: 1 rows; at least 10"),
-        "{out}"
-    );
+    assert!(out.contains("variation too small") && out.contains("brand=lonely: 1 row; at least 10"), "{out}");
     let few = json(&place, &["--cluster", "brand"]);
     assert!(few["notes"][0].as_str().unwrap().starts_with("few_clusters: 4 clusters"), "{few}");
 }

@@ -6,8 +6,9 @@
 //! precision. The slope of what is left is that of the whole regression (Frisch, Waugh & Lovell).
 
 use super::error::ElasticityError;
+use super::names::Names;
 use super::ols::Clusters;
-use super::panel::{Names, Panel};
+use super::panel::Panel;
 
 /// The last sweep moves no column by more than this many standard deviations.
 pub(super) const TOLERANCE: f64 = 1e-9;
@@ -71,8 +72,7 @@ pub(super) fn effects<'a>(panel: &'a Panel, groups: Option<&'a [u32]>) -> Vec<Ve
 
 /// A control's columns: its number, or one per name that occurs, but for the first.
 fn columns(names: &Names) -> Vec<(String, Vec<f64>)> {
-    if let Some(numbers) = &names.numbers {
-        let column = names.codes.iter().map(|code| numbers[*code as usize]).collect();
+    if let Some(column) = names.values() {
         return vec![(names.column.clone(), column)];
     }
     let mut present = names.codes.clone();

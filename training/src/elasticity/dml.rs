@@ -1,13 +1,15 @@
 //! Double machine learning of the partially linear model `y = theta(g) x + g(controls) + e` (Chernozhukov et al. 2018).
 //!
 //! Levels and straight lines are taken out first, since trees would need a leaf for each level and many for a line. Trees
-//! then learn what is left of `E[y | controls]` and `E[x | controls]` on other folds than they are asked about, and theta is the slope of
-//! what they leave of y on what they leave of x: a score that errors of the trees move only by their product
-//! (Neyman-orthogonal, by partialling out: Robinson 1988). Where prices follow demand, `E[y | controls]` is nearly flat, as
-//! the dearer price takes back what demand gave, and trees find nothing to learn in it: so they learn `y - theta_0 x` in
-//! its place, with a first theta_0, and `E[y | controls] = E[y - theta_0 x | controls] + theta_0 E[x | controls]`. Folds never divide a cluster. Several splits are drawn and the
-//! median told, so that no split decides. Assumes that controls hold all that moved price and demand together, and that
-//! price still moved once they are known.
+//! then learn what is left of `E[y | controls]` and `E[x | controls]` on other folds than they are asked about, and theta
+//! is the slope of what they leave of y on what they leave of x: a score that errors of the trees move only by their
+//! product (Neyman-orthogonal, by partialling out: Robinson 1988). Folds never divide a cluster; several splits are drawn
+//! and the median told. Assumes that controls hold all that moved price and demand together, and that price still moved
+//! once they are known.
+//!
+//! Where prices follow demand, `E[y | controls]` is nearly flat, as the dearer price takes back what demand gave, and trees
+//! find nothing to learn in it. So they learn `y - theta_0 x` in its place, with a first theta_0, and
+//! `E[y | controls] = E[y - theta_0 x | controls] + theta_0 E[x | controls]`.
 
 use nextbest_models::units::Seed;
 use rand::SeedableRng;
@@ -17,6 +19,7 @@ use rayon::prelude::*;
 
 use super::design::{self, Design};
 use super::error::ElasticityError;
+use super::names::Names;
 use super::nuisance::{self, Budget, Features, Parts};
 use super::ols::{Clusters, Slope, slope};
 use super::panel::Panel;
@@ -52,15 +55,7 @@ pub(super) fn residuals(
     cross_fit: CrossFit,
     seed: Seed,
 ) -> Result<Vec<Residuals>, ElasticityError> {
-    let numbers = panel.controls.iter().filter_map(|names| {
-        let numbers = names.numbers.as_ref()?;
-        Some(names.codes.iter().map(|code| numbers[*code as usize]).collect::<Vec<f64>>())
-    });
-    // Without levels to absorb, a column net of them is itself.
-    let several = !panel.effects.is_empty() || groups.1 > 1;
-    let mut absorbed: Vec<Vec<f64>> = if several { numbers.collect() } else { Vec::new() };
-    design::absorb(&mut absorbed, &design::effects(panel, (groups.1 > 1).then_some(groups.0)), panel)?;
-    let features = Features::new(panel, groups, &absorbed);
+    let features = features(panel, groups)?;
     let clusters = match &panel.cluster {
         Some(names) => Clusters::new(&names.codes),
         None => Clusters { of_row: (0..panel.len() as u32).collect(), n: panel.len() },
@@ -86,6 +81,16 @@ pub(super) fn residuals(
         Ok(Residuals { x, y })
     };
     (1..=cross_fit.n_splits).map(of_split).collect()
+}
+
+/// What trees see; numbers also net of levels, where there are any.
+fn features(panel: &Panel, groups: (&[u32], usize)) -> Result<Features, ElasticityError> {
+    let several = groups.1 > 1;
+    let levels = several || !panel.effects.is_empty();
+    let mut absorbed: Vec<Vec<f64>> =
+        panel.controls.iter().filter(|_| levels).filter_map(Names::values).collect();
+    design::absorb(&mut absorbed, &design::effects(panel, several.then_some(groups.0)), panel)?;
+    Ok(Features::new(panel, groups, &absorbed))
 }
 
 /// How trees are grown, and on which rows.

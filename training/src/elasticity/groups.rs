@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::design::{self, Design, MAX_CONTROL_LEVELS};
 use super::dml::{self, CrossFit};
+use super::enough::{Net, trees_refused};
 use super::error::ElasticityError;
+use super::names::Names;
 use super::ols::{Clusters, Slope, slope};
 use super::panel::{self, Panel};
 use super::report::{ElasticityReport, GroupEstimate, Interval, PriceVariation, TooLittle, next};
@@ -12,16 +14,7 @@ use super::{ElasticityOptions, Method};
 use crate::demand::estimate::{Population, normal_quantile, population, shrink};
 use crate::metrics::Estimate;
 
-/// Least standard deviation of the log price, net of the rest: one percent.
-const MIN_NET_LOG_SD: f64 = 0.01;
-/// Fewest rows.
-const MIN_ROWS: usize = 10;
-/// Fewest rows of all groups together where trees learn.
-const MIN_ROWS_OF_TREES: usize = 100;
-/// Fewest rows beyond the parameters.
-const MIN_FREEDOM: usize = 5;
-/// Fewest clusters, and below how many an interval is named with a warning.
-const MIN_CLUSTERS: usize = 3;
+/// Below so many clusters an interval is told with a warning.
 const FEW_CLUSTERS: usize = 10;
 /// Fewest groups that tell of each other.
 const MIN_GROUPS: usize = 3;
@@ -97,7 +90,7 @@ impl Job<'_> {
             let Design { x, y, clusters, n_parameters, dropped } = design;
             let found = slope(x, y, clusters.as_ref(), *n_parameters);
             let net = Net { x, clusters: clusters.as_ref(), n_parameters: *n_parameters };
-            let told = self.told(panel, group, &net, found, MIN_ROWS);
+            let told = self.told(panel, group, &net, found, None);
             GroupEstimate { dropped_controls: dropped.clone(), ..told }
         };
         let all = design::net(self.panel, (self.n_groups > 1).then_some(self.group_of))?;
@@ -115,42 +108,35 @@ impl Job<'_> {
 
     fn by_dml(&self, values: &[Vec<String>], cross_fit: CrossFit) -> Result<Told, ElasticityError> {
         let panel = self.panel;
-        let all: Vec<usize> = (0..panel.len()).collect();
-        let clusters = |rows: &[usize]| {
-            let codes =
-                panel.cluster.as_ref().map(|names| rows.iter().map(|&row| names.codes[row]).collect());
-            codes.map(|codes: Vec<u32>| Clusters::new(&codes))
-        };
         let whole = design::net(panel, (self.n_groups > 1).then_some(self.group_of))?;
-        let enough = panel.len() >= MIN_ROWS_OF_TREES
-            && whole.clusters.as_ref().is_none_or(|clusters| clusters.n >= MIN_CLUSTERS);
-        let splits = if enough {
-            dml::residuals(panel, &whole, (self.group_of, self.n_groups), cross_fit, self.options.seed)?
-        } else {
-            Vec::new()
+        let refused = trees_refused(panel.len(), whole.clusters.as_ref());
+        let splits = match refused {
+            None => {
+                let groups = (self.group_of, self.n_groups);
+                dml::residuals(panel, &whole, groups, cross_fit, self.options.seed)?
+            }
+            Some(_) => Vec::new(),
         };
-        let n_controls = whole.n_parameters - 1;
-        let estimate = |rows: &[usize], part: &Panel, n_absorbed: usize, group: &[String]| {
-            let clusters = clusters(rows);
+        let estimate = |rows: &[usize], n_absorbed: usize, group: &[String]| {
+            let part = panel.rows(rows);
+            let clusters = part.cluster.as_ref().map(|names| Clusters::new(&names.codes));
             let found = dml::median(&splits, rows, clusters.as_ref(), n_absorbed);
-            let x: Vec<f64> =
-                splits.first().map_or(Vec::new(), |split| rows.iter().map(|&row| split.x[row]).collect());
+            let of_split = |split: &dml::Residuals| rows.iter().map(|&row| split.x[row]).collect();
+            let x: Vec<f64> = splits.first().map_or(Vec::new(), of_split);
             let net = Net { x: &x, clusters: clusters.as_ref(), n_parameters: n_absorbed + 1 };
-            let least = if enough { MIN_ROWS } else { MIN_ROWS_OF_TREES.max(rows.len() + 1) };
-            self.told(part, group, &net, found, least)
+            self.told(&part, group, &net, found, refused.clone())
         };
-        let pooled = estimate(&all, panel, n_controls, &[]);
+        let (all, n_taken): (Vec<usize>, usize) = ((0..panel.len()).collect(), whole.n_parameters - 1);
+        let pooled =
+            GroupEstimate { dropped_controls: whole.dropped.clone(), ..estimate(&all, n_taken, &[]) };
         if self.options.by.is_empty() {
             return Ok((pooled, Vec::new()));
         }
+        // What was taken out is common to all groups: each bears its share of it.
+        let share = |rows: &[usize]| 1.max(n_taken * rows.len() / panel.len());
         let groups = self.members();
-        // Levels are common to all groups: each bears its share of them.
-        let share = |rows: &[usize]| 1.max(n_controls * rows.len() / panel.len());
-        let told = groups.iter().zip(values);
-        Ok((
-            pooled,
-            told.map(|(rows, values)| estimate(rows, &panel.rows(rows), share(rows), values)).collect(),
-        ))
+        let told = groups.iter().zip(values).map(|(rows, values)| estimate(rows, share(rows), values));
+        Ok((pooled, told.collect()))
     }
 
     /// One group's estimate, or why it has none.
@@ -160,7 +146,7 @@ impl Job<'_> {
         values: &[String],
         net: &Net<'_>,
         found: Option<Slope>,
-        min_rows: usize,
+        refused: Option<(TooLittle, String)>,
     ) -> GroupEstimate {
         let linear = self.options.linear;
         let mean = |column: &[f64]| column.iter().sum::<f64>() / column.len() as f64;
@@ -169,7 +155,7 @@ impl Job<'_> {
         let centred: Vec<f64> = panel.x.iter().map(|x| x - price).collect();
         let price_variation =
             PriceVariation { log_sd: deviation(&centred) / unit, net_log_sd: deviation(net.x) / unit };
-        let refused = net.refused(panel.len(), price_variation, min_rows);
+        let refused = refused.or_else(|| net.refused(panel.len(), price_variation));
         let interval = found.filter(|_| refused.is_none()).map(|slope| slope.interval());
         let (code, reason) = match (&refused, interval) {
             (Some((code, reason)), _) => (Some(*code), Some(reason.clone())),
@@ -200,7 +186,7 @@ impl Job<'_> {
         population: Option<Population>,
     ) -> ElasticityReport {
         let options = self.options;
-        let kind = |names: &panel::Names| match &names.numbers {
+        let kind = |names: &Names| match &names.numbers {
             Some(_) => "number".to_owned(),
             None => format!("{} names", names.levels.len()),
         };
@@ -219,45 +205,6 @@ impl Job<'_> {
             groups,
             population,
         }
-    }
-}
-
-/// What is left to tell a slope from.
-struct Net<'a> {
-    x: &'a [f64],
-    clusters: Option<&'a Clusters>,
-    n_parameters: usize,
-}
-
-impl Net<'_> {
-    fn refused(&self, n: usize, price: PriceVariation, min_rows: usize) -> Option<(TooLittle, String)> {
-        let left = n.saturating_sub(self.n_parameters);
-        if n < min_rows {
-            return Some((
-                TooLittle::TooFewRows,
-                format!("{n} rows; at least {} are needed", min_rows.max(MIN_ROWS)),
-            ));
-        }
-        if left < MIN_FREEDOM {
-            let reason = format!(
-                "{n} rows for {} parameters; at least {MIN_FREEDOM} more rows than parameters are needed",
-                self.n_parameters
-            );
-            return Some((TooLittle::TooFewRows, reason));
-        }
-        if let Some(clusters) = self.clusters.filter(|clusters| clusters.n < MIN_CLUSTERS) {
-            let reason = format!("{} clusters; at least {MIN_CLUSTERS} are needed", clusters.n);
-            return Some((TooLittle::TooFewClusters, reason));
-        }
-        (price.net_log_sd < MIN_NET_LOG_SD).then(|| {
-            let reason = format!(
-                "the price varies by {:.2} % once the rest is known ({:.2} % before); at least {:.0} % are needed",
-                100.0 * price.net_log_sd,
-                100.0 * price.log_sd,
-                100.0 * MIN_NET_LOG_SD
-            );
-            (TooLittle::VariationTooSmall, reason)
-        })
     }
 }
 

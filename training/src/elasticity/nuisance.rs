@@ -13,7 +13,8 @@ use hessboost::objective::{Objective, RegLoss};
 use hessboost::training::Trainer;
 use nextbest_models::units::Seed;
 
-use super::panel::{Names, Panel};
+use super::names::Names;
+use super::panel::Panel;
 
 /// Names of a column that trees tell apart; with more it is left to the levels that are absorbed.
 const MAX_NAMES: usize = 254;
@@ -66,16 +67,10 @@ impl Features {
     }
 
     fn add(&mut self, names: &Names) {
-        match &names.numbers {
-            Some(numbers) => {
-                let column = names.codes.iter().map(|code| numbers[*code as usize] as f32).collect();
-                self.push(column, FeatureType::Numerical);
-            }
-            None if names.levels.len() <= MAX_NAMES => {
-                let column = names.codes.iter().map(|code| *code as f32).collect();
-                self.push(column, kind(names.levels.len()));
-            }
-            None => {}
+        if let Some(column) = names.values() {
+            self.push(column.iter().map(|value| *value as f32).collect(), FeatureType::Numerical);
+        } else if names.levels.len() <= MAX_NAMES {
+            self.push(names.codes.iter().map(|code| *code as f32).collect(), kind(names.levels.len()));
         }
     }
 

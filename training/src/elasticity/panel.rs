@@ -3,28 +3,18 @@
 //! Rows stand in an order that depends on their cells alone, so that neither sums nor splits depend on the order of the
 //! file. Cells that cannot be used are all found in one pass. No statistics here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use nextbest_models::table::{MissingTokens, number};
 
 use super::error::{ABOVE_ZERO, ElasticityError, FINITE, Fault};
+use super::names::{Interned, Names};
 use super::{ElasticityOptions, LeftOut};
 use crate::table::{Rows, TableError, TableFile, find};
 
 /// Places a fault names.
 const N_PLACES: usize = 5;
-
-/// A column of names: sorted, with a code per row.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Names {
-    pub(super) column: String,
-    pub(super) levels: Arc<Vec<String>>,
-    /// The levels as numbers, where all are finite ones.
-    pub(super) numbers: Option<Arc<Vec<f64>>>,
-    pub(super) codes: Vec<u32>,
-}
 
 /// The rows that are used.
 #[derive(Clone, Debug, Default)]
@@ -110,16 +100,9 @@ struct Reading {
     left_out: LeftOut,
 }
 
-#[derive(Default)]
-struct Interned {
-    column: String,
-    known: HashMap<String, u32>,
-    codes: Vec<u32>,
-}
-
 impl Reading {
     fn new(options: &ElasticityOptions, file: &TableFile, places: &Places) -> Self {
-        let interned = |at: &usize| Interned { column: file.names[*at].clone(), ..Interned::default() };
+        let interned = |at: &usize| Interned::new(&file.names[*at]);
         Self {
             names: places.names.iter().map(interned).collect(),
             y: Vec::new(),
@@ -155,7 +138,7 @@ impl Reading {
         let missing = [0, 1].into_iter().find(|&side| self.tokens.among_numbers(cells[side]));
         let missing = missing.map(|side| self.sides[side].0.clone()).or_else(|| {
             let gone = |(_, column): &(&Interned, &usize)| self.tokens.anywhere(rows.cell(at, **column));
-            self.names.iter().zip(&places.names).find(gone).map(|(interned, _)| interned.column.clone())
+            self.names.iter().zip(&places.names).find(gone).map(|(interned, _)| interned.column().to_owned())
         });
         if let Some(column) = missing {
             *self.left_out.missing.entry(column).or_default() += 1;
@@ -240,45 +223,6 @@ fn refuse_one_price(
     Err(ElasticityError::ConstantPrice { path: path.to_owned(), column: column.clone(), value, n_rows })
 }
 
-impl Names {
-    /// A column of numbers, each a level of its own.
-    pub(super) fn of_numbers(values: Vec<f64>) -> Self {
-        let codes = (0..values.len() as u32).collect();
-        Self { numbers: Some(Arc::new(values)), codes, ..Self::default() }
-    }
-
-    /// All but the rows.
-    fn clone_head(&self) -> Self {
-        let (levels, numbers) = (Arc::clone(&self.levels), self.numbers.clone());
-        Self { column: self.column.clone(), levels, numbers, codes: Vec::new() }
-    }
-}
-
-impl Interned {
-    fn push(&mut self, text: &str) {
-        let next = self.known.len() as u32;
-        let code = match self.known.get(text) {
-            Some(code) => *code,
-            None => *self.known.entry(text.to_owned()).or_insert(next),
-        };
-        self.codes.push(code);
-    }
-
-    /// Codes by the order of the texts, numbers by their size.
-    fn sorted(self) -> Names {
-        let mut levels: Vec<(String, u32)> = self.known.into_iter().collect();
-        let size = |text: &str| number(text).unwrap_or(f64::INFINITY);
-        levels.sort_by(|a, b| size(&a.0).total_cmp(&size(&b.0)).then_with(|| a.0.cmp(&b.0)));
-        let mut rank = vec![0; levels.len()];
-        levels.iter().enumerate().for_each(|(at, (_, code))| rank[*code as usize] = at as u32);
-        let codes = self.codes.iter().map(|code| rank[*code as usize]).collect();
-        let finite = |(text, _): &(String, u32)| number(text).filter(|value| value.is_finite());
-        let numbers = levels.iter().map(finite).collect::<Option<Vec<f64>>>().map(Arc::new);
-        let levels = Arc::new(levels.into_iter().map(|(text, _)| text).collect());
-        Names { column: self.column, levels, numbers, codes }
-    }
-}
-
 impl Panel {
     /// How many rows are used.
     pub(super) fn len(&self) -> usize {
@@ -299,10 +243,7 @@ impl Panel {
 
     /// The rows at `places` alone.
     pub(super) fn rows(&self, places: &[usize]) -> Self {
-        let names = |names: &Names| Names {
-            codes: places.iter().map(|&at| names.codes[at]).collect(),
-            ..names.clone_head()
-        };
+        let names = |names: &Names| names.rows(places);
         Self {
             y: places.iter().map(|&at| self.y[at]).collect(),
             x: places.iter().map(|&at| self.x[at]).collect(),

@@ -9,8 +9,9 @@ use nextbest_models::units::Seed;
 use super::design;
 use super::dml::{self, CrossFit};
 use super::error::ElasticityError;
+use super::names::Names;
 use super::ols::{Clusters, Slope};
-use super::panel::{Names, Panel};
+use super::panel::Panel;
 use crate::metrics::Estimate;
 
 /// Fewest SKUs, and SKU-weeks, from which trees may learn.
@@ -70,7 +71,7 @@ pub(crate) fn debias(rows: &[SkuWeek], seed: Seed) -> Result<Option<Debiased>, E
     let of_sku = |weeks: &[usize]| {
         // Its level, and its share of what all SKUs share.
         let share = 1 + taken.saturating_sub(n_skus) * weeks.len() / rows.len();
-        let enough = weeks.len() >= MIN_WEEKS + share + 1;
+        let enough = weeks.len() > MIN_WEEKS + share;
         enough.then(|| dml::median(&splits, weeks, None, share)).flatten().map(estimate)
     };
     let by_sku = all.chunk_by(|&a, &b| skus[a] == skus[b]).map(of_sku).collect();

@@ -39,8 +39,27 @@ impl NoTop {
     }
 }
 
-/// Climbs by Newton's steps, halved where they would fall.
+/// The top, with standard errors.
 pub(super) fn fit(choices: &Choices) -> Result<Fitted, NoTop> {
+    let (point, reached) = climb(choices)?;
+    let inverse = Cholesky::new(reached.information.clone()).map_err(NoTop::Separated)?.inverse();
+    let naive: Vec<f64> = (0..point.len()).map(|at| inverse[[at, at]].sqrt()).collect();
+    let reach = reach(choices);
+    if (0..point.len()).any(|at| naive[at] * reach[at] > UNBOUNDED) {
+        // The one that has gone farthest pulls the others along.
+        let farthest = (0..point.len())
+            .max_by(|&a, &b| (point[a].abs() * reach[a]).total_cmp(&(point[b].abs() * reach[b])));
+        return Err(NoTop::Separated(farthest.unwrap_or(0)));
+    }
+    let standard_errors = match &choices.clusters {
+        None => naive,
+        Some(clusters) => sandwich(&inverse, &reached.scores, &clusters.of_row, clusters.n),
+    };
+    Ok(Fitted { point, standard_errors, log_likelihood: reached.log_likelihood })
+}
+
+/// Newton's steps from 0, halved where they would fall.
+fn climb(choices: &Choices) -> Result<(Vec<f64>, Derivatives), NoTop> {
     let mut point = vec![0.0; choices.n_parameters()];
     let mut reached = Derivatives::at(choices, &point);
     for step in 0..MAX_STEPS {
@@ -61,20 +80,7 @@ pub(super) fn fit(choices: &Choices) -> Result<Fitted, NoTop> {
             break;
         }
     }
-    let inverse = Cholesky::new(reached.information.clone()).map_err(NoTop::Separated)?.inverse();
-    let naive: Vec<f64> = (0..point.len()).map(|at| inverse[[at, at]].sqrt()).collect();
-    let reach = reach(choices);
-    if (0..point.len()).any(|at| naive[at] * reach[at] > UNBOUNDED) {
-        // The one that has gone farthest pulls the others along.
-        let farthest = (0..point.len())
-            .max_by(|&a, &b| (point[a].abs() * reach[a]).total_cmp(&(point[b].abs() * reach[b])));
-        return Err(NoTop::Separated(farthest.unwrap_or(0)));
-    }
-    let standard_errors = match &choices.clusters {
-        None => naive,
-        Some(clusters) => sandwich(&inverse, &reached.scores, &clusters.of_row, clusters.n),
-    };
-    Ok(Fitted { point, standard_errors, log_likelihood: reached.log_likelihood })
+    Ok((point, reached))
 }
 
 /// How far apart alternatives lie in a row at most, by parameter.

@@ -6,8 +6,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 use crate::elasticity::dml::{self, CrossFit};
+use crate::elasticity::names::Names;
 use crate::elasticity::ols::{Clusters, slope};
-use crate::elasticity::panel::{Names, Panel};
+use crate::elasticity::panel::Panel;
 
 const N_RUNS: usize = 500;
 const TRUTH: f64 = -2.0;

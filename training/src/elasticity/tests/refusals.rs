@@ -49,6 +49,21 @@ fn controls_that_tell_the_price_leave_nothing_to_tell() {
 }
 
 #[test]
+fn trees_need_rows_and_clusters() {
+    let rows: Vec<String> = brands().into_iter().filter(|row| row.contains("moving")).collect();
+    let (_folder, path) = written("q,p,brand,store", &rows);
+    let base =
+        ElasticityOptions { controls: names(&["store"]), method: Method::Dml, ..options(path, "q", "p") };
+    let few = fit(&base).unwrap().pooled;
+    assert_eq!((few.elasticity, few.code), (None, Some(TooLittle::TooFewRows)));
+    assert!(few.reason.unwrap().starts_with("40 rows in all; at least 100"));
+    let repeated: Vec<String> = (0..4).flat_map(|_| rows.clone()).collect();
+    let (_folder, table) = written("q,p,brand,store", &repeated);
+    let one = fit(&ElasticityOptions { cluster: Some("brand".to_owned()), table, ..base }).unwrap().pooled;
+    assert_eq!((one.elasticity, one.code), (None, Some(TooLittle::TooFewClusters)));
+}
+
+#[test]
 fn thousands_of_groups_are_told_one_by_one() {
     let rows: Vec<String> = (0..60_000)
         .map(|at| {
