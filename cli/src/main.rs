@@ -13,6 +13,7 @@ mod import;
 mod train;
 mod output;
 mod fit;
+mod fit_demand;
 mod score;
 mod import_model;
 mod dataset;
@@ -61,6 +62,8 @@ enum Command {
     Train(train::Args),
     /// Fit a model on any CSV(.gz) or Parquet table: one sealed artifact.
     Fit(Box<fit::Args>),
+    /// Price elasticities of any table of prices and quantities, or of choices.
+    FitDemand(Box<fit_demand::Args>),
     /// Score any table by an artifact of `fit`.
     Score(score::Args),
     /// Seal a model of LightGBM or XGBoost.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::FitDemand(args) => fit_demand::run(&args),
         Command::Score(args) => score::run(&args),
         Command::ImportModel(args) => import_model::run(&args),
         Command::Dataset(args) => dataset::run(&args),

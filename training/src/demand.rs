@@ -9,6 +9,7 @@ use nextbest_models::event::{Event, EventType};
 use nextbest_models::units::{Currency, Day};
 use serde::Serialize;
 
+mod debias;
 pub mod estimate;
 pub mod cross;
 pub mod fit;

@@ -13,6 +13,7 @@ pub mod diagnostics;
 pub mod demand;
 pub mod train;
 pub mod table;
+pub mod elasticity;
 pub mod foreign;
 pub mod decisions;
 pub mod prices;
@@ -21,5 +22,7 @@ pub mod seal;
 pub mod event_log;
 pub mod import;
 pub mod simulate;
+
+mod cholesky;
 
 use nextbest_models::nearest;

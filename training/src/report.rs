@@ -242,6 +242,7 @@ fn demand_section(report: &DemandReport) -> String {
     let tiles = [
         (estimate(report.overall.map(|overall| overall.mean)), "mean elasticity"),
         (estimate(report.plain), "plain log-log slope, all weeks (naive)"),
+        (estimate(report.debiased), "net of the weeks before (double machine learning)"),
         (whole(report.n_estimated as u64), "SKUs with an estimate of their own"),
         (whole(report.n_too_little as u64), "SKUs whose prices tell too little"),
         (

@@ -26,6 +26,8 @@ pub use fit::{Fit, KeyedPrediction, Progress, fit};
 pub use folds::{N_FOLDS, PartCount, SplitReport};
 pub use guard::{Duplicates, FixedOutcome, LEAK_AUC, SuspectedLeak};
 pub use options::FitOptions;
+pub(crate) use options::find;
+pub(crate) use read::{Rows, TableFile};
 pub use report::{ColumnReport, FitReport};
 pub use score::{ScoreOptions, ScoreReport, score};
 

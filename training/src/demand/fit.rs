@@ -1,7 +1,8 @@
 //! The demand model: own estimates per SKU, shrunk toward category and all, forced negative, ready to seal.
 //!
 //! Where an experiment set enough prices, only its weeks tell the slope, because prices set by someone who saw demand
-//! tell little of what demand does to them; else all weeks are used and the report says that they were not randomised.
+//! tell little of what demand does to them; else all weeks are used, net of what the weeks before tell where that can be
+//! done (`debias`), and the report says that they were not randomised.
 //! Common ups and downs of a week enter as an offset shared by all SKUs; what neighbours' prices do is `cross`.
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use super::Observation;
 use super::cross::{self, CrossEffect, Held};
+use super::debias;
 use super::estimate::{Population, given_negative, poisson, population, shrink, within_log_log};
 use crate::metrics::Estimate;
 
@@ -65,6 +67,8 @@ pub struct DemandReport {
     pub n_too_little: usize,
     /// The plain pooled log-log slope over all weeks with sales, SKU effects only: what a naive model would say.
     pub plain: Option<Estimate>,
+    /// The pooled slope net of what the weeks before tell, where prices were not randomised; clustered by SKU.
+    pub debiased: Option<Estimate>,
     /// The population of own estimates.
     pub overall: Option<Population>,
     /// By category.
@@ -91,12 +95,12 @@ pub struct TrainedDemand {
 /// One SKU's weeks, in logarithms.
 pub(super) struct Series<'a> {
     sku: &'a str,
-    category: Option<String>,
+    pub(super) category: Option<String>,
     reference: f64,
     pub(super) weeks: Vec<&'a Observation>,
     /// ln(price / reference) of each week.
     pub(super) x: Vec<f64>,
-    own: Option<Estimate>,
+    pub(super) own: Option<Estimate>,
 }
 
 /// Fits `observations` (sorted by SKU); `category_of` tells a SKU's category.
@@ -118,11 +122,19 @@ pub fn fit(
     let n_by_all = series.iter().filter(|series| tells(series, false)).count();
     let randomised_only = n_by_experiment > 0 && 2 * n_by_experiment >= n_by_all;
     own_slopes(&mut series, randomised_only, &options);
-    let report = believe(observations, &series, randomised_only, options);
+    let (debiased, note) = if randomised_only { (None, None) } else { debias::take(&mut series, &options) };
+    let mut report = believe(observations, &series, randomised_only, options);
+    report.debiased = debiased;
+    report.notes.extend(note);
     let metadata = ModelMetadata {
         name: "demand".to_owned(),
         kind: ModelKind::Demand,
-        learner: "poisson_log_linear_shrunk".to_owned(),
+        learner: if report.debiased.is_some() {
+            "double_machine_learning_shrunk"
+        } else {
+            "poisson_log_linear_shrunk"
+        }
+        .to_owned(),
         label: None,
         response: None,
         counts: BTreeMap::from([
@@ -153,7 +165,7 @@ impl Series<'_> {
 }
 
 /// Whether the weeks used vary and sell enough to tell a slope.
-fn enough(series: &Series<'_>, randomised_only: bool, options: &DemandOptions) -> bool {
+pub(super) fn enough(series: &Series<'_>, randomised_only: bool, options: &DemandOptions) -> bool {
     let used: Vec<usize> = series.used(randomised_only).collect();
     let units: i64 = used.iter().map(|&at| series.weeks[at].units).sum();
     let n = used.len() as f64;
@@ -255,6 +267,7 @@ fn believe(
         n_estimated,
         n_too_little: series.len() - n_estimated,
         plain: plain(series),
+        debiased: None,
         overall,
         categories,
         cross,

@@ -1,6 +1,7 @@
 //! Counting is exact and order-free; slopes recover a truth that made the data; where nothing can be told, none is.
 
 use super::*;
+use crate::metrics::Estimate;
 use nextbest_models::event::EventDraft;
 use nextbest_models::pricing::DemandLevel;
 use nextbest_models::units::{DAY_MS, Money, Timestamp};
@@ -109,6 +110,53 @@ fn shop(n_skus: usize, n_weeks: i32, manager: bool, seed: u64) -> (Vec<Observati
     (found, truth)
 }
 
+/// What a manager may know when setting a week's price.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// By how much, in logarithms, last week's sales exceeded what its price lets one expect.
+    sold: f64,
+    /// The demand shock behind it.
+    shock: f64,
+    /// What is new in the shock of the week itself.
+    news: f64,
+}
+
+/// Weeks of a shop whose demand shocks persist (AR(1), memory 0.8) and whose manager prices by `follows`, with some
+/// whim; nothing is randomised.
+fn managed(
+    n_skus: usize,
+    n_weeks: i32,
+    follows: fn(Known) -> f64,
+    seed: u64,
+) -> (Vec<Observation>, Vec<f64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let normal = |sd: f64| Normal::new(0.0, sd).unwrap();
+    let (mut found, mut truth) = (Vec::new(), Vec::new());
+    for sku in 0..n_skus {
+        let elasticity = f64::min(-2.2 + normal(0.5).sample(&mut rng), -0.3);
+        truth.push(elasticity);
+        let mut known = Known { shock: normal(0.33).sample(&mut rng), ..Known::default() };
+        for week in 0..n_weeks {
+            known.news = normal(0.2).sample(&mut rng);
+            let log_price = follows(known) + normal(0.08).sample(&mut rng);
+            let expected = 3.5 + 0.3 * (f64::from(week) / 8.0).sin() + elasticity * log_price;
+            let shock = 0.8 * known.shock + known.news;
+            let units = Poisson::new((expected + shock).exp()).unwrap().sample(&mut rng) as i64;
+            known = Known { sold: (units.max(1) as f64).ln() - expected, shock, news: 0.0 };
+            found.push(Observation {
+                sku: format!("S{sku:03}"),
+                week,
+                price_minor: 1000.0 * log_price.exp(),
+                units,
+                n_orders: units as u64,
+                n_shown: 400,
+                randomised: false,
+            });
+        }
+    }
+    (found, truth)
+}
+
 fn category(sku: &str) -> Option<String> {
     Some(if sku < "S020" { "mugs" } else { "pans" }.to_owned())
 }
@@ -152,6 +200,80 @@ fn a_manager_who_sees_demand_misleads_only_the_plain_slope() {
     assert!(report.randomised_only);
     assert!((overall.mean.value - mean).abs() < 3.0 * overall.mean.se, "{overall:?} {mean}");
     assert!(covered(&report, &truth) >= 34, "{}", covered(&report, &truth));
+}
+
+/// The mean of the true elasticities beside what is told of it.
+struct Slopes {
+    truth: f64,
+    plain: Estimate,
+    debiased: Estimate,
+    /// SKUs whose own interval holds their truth.
+    n_inside: usize,
+}
+
+fn slopes(follows: fn(Known) -> f64, seed: u64) -> (Slopes, DemandReport) {
+    let (observations, truth) = managed(40, 104, follows, seed);
+    let report = fit(&observations, category, DemandOptions::default()).unwrap().report;
+    let mean = truth.iter().sum::<f64>() / 40.0;
+    let (plain, debiased) = (report.plain.unwrap(), report.debiased.unwrap());
+    let skus = report.records.iter().filter(|record| record.level == DemandLevel::Sku);
+    let inside = |(record, truth): &(&nextbest_models::pricing::DemandRecord, &f64)| {
+        record.own.is_some_and(|(value, se)| (value - **truth).abs() < 1.96 * se)
+    };
+    let n_inside = skus.zip(&truth).filter(inside).count();
+    eprintln!(
+        "truth {mean:.2}, plain {plain:.2?}, de-biased {debiased:.2?}, {n_inside} of 40 own intervals cover"
+    );
+    (Slopes { truth: mean, plain, debiased, n_inside }, report)
+}
+
+/// A price that followed the sales of the week before is as good as drawn once they are known: of three seeds each lies
+/// within 3 standard errors. The true slopes vary by 0.5, so that their sample mean is off by another 0.5 / sqrt(40) = 0.08
+/// from the mean weighted by each SKU's whims.
+#[test]
+fn a_price_that_followed_the_sales_before_is_debiased() {
+    for seed in [21, 22, 23] {
+        let (Slopes { truth, plain, debiased, n_inside }, report) = slopes(|known| 0.4 * known.sold, seed);
+        // 95 % of 40 is 38, standard deviation 1.4: three of them below is 33.9.
+        assert!(n_inside >= 34, "{n_inside}");
+        assert!(plain.value - truth > 5.0 * plain.se, "{plain:?} {truth}");
+        assert!((debiased.value - truth).abs() < 3.0 * debiased.se.hypot(0.08), "{debiased:?} {truth}");
+        let overall = report.overall.unwrap().mean;
+        assert!((overall.value - truth).abs() < 0.3 * (plain.value - truth), "{overall:?} {truth}");
+        assert!(
+            report.notes.iter().any(|note| note.starts_with("debiased: ") && note.contains("within a week"))
+        );
+    }
+}
+
+/// A manager who sees the demand itself knows more than sales tell, which count it with an error of 1 / sqrt(33): what is
+/// left of the bias is less than half.
+#[test]
+fn a_price_that_followed_demand_itself_is_debiased_in_part() {
+    for seed in [31, 32, 33] {
+        let (Slopes { truth, plain, debiased, .. }, _) = slopes(|known| 0.4 * known.shock, seed);
+        assert!(
+            (debiased.value - truth).abs() < 0.5 * (plain.value - truth),
+            "{debiased:?} {plain:?} {truth}"
+        );
+    }
+}
+
+/// What is new within the week is in no week before: most of the bias stays, and the note says so.
+#[test]
+fn shocks_within_the_week_still_bias_and_the_report_says_so() {
+    let (Slopes { truth, debiased, .. }, report) = slopes(|known| 0.4 * (0.8 * known.shock + known.news), 41);
+    assert!(debiased.value - truth > 5.0 * debiased.se, "{debiased:?} {truth}");
+    assert!(report.notes.iter().any(|note| note.contains("shocks within a week")));
+}
+
+#[test]
+fn weeks_without_sales_leave_the_plain_slopes_with_a_note() {
+    let (mut observations, _) = managed(40, 104, |known| 0.4 * known.sold, 51);
+    observations.iter_mut().filter(|week| week.week % 10 == 0).for_each(|week| week.units = 0);
+    let report = fit(&observations, category, DemandOptions::default()).unwrap().report;
+    assert!(report.debiased.is_none() && report.overall.is_some());
+    assert!(report.notes.iter().any(|note| note.starts_with("not_debiased: ")), "{:?}", report.notes);
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn report() -> TrainingReport {
             n_estimated: 1,
             n_too_little: 0,
             plain: None,
+            debiased: None,
             overall: None,
             categories: BTreeMap::new(),
             cross: BTreeMap::new(),

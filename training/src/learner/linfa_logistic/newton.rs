@@ -6,6 +6,8 @@
 
 use ndarray::{Array1, Array2, Axis};
 
+use crate::cholesky::Cholesky;
+
 /// Most steps.
 const MAX_STEPS: usize = 25;
 /// Rows whose weighted copy is held at a time.
@@ -25,8 +27,8 @@ pub(super) fn near_optimum(
     let rows = Rows { x, positive, weights };
     let mut loss = rows.loss_at(alpha, &point);
     for _ in 0..MAX_STEPS {
-        let (gradient, mut hessian) = rows.derivatives(alpha, &point);
-        let step = solve(&mut hessian, &gradient)?;
+        let (gradient, hessian) = rows.derivatives(alpha, &point);
+        let step = Cholesky::new(hessian).ok()?.solve(&gradient);
         let promised: f64 = 0.5 * step.iter().zip(&gradient).map(|(s, g)| s * g).sum::<f64>();
         let mut length = 1.0;
         loop {
@@ -103,32 +105,6 @@ impl Rows<'_> {
         });
         (gradient, hessian)
     }
-}
-
-/// `h^-1 g` for symmetric positive definite `h`, which is overwritten by its Cholesky factor.
-fn solve(h: &mut Array2<f64>, g: &[f64]) -> Option<Vec<f64>> {
-    let n = g.len();
-    for j in 0..n {
-        let pivot = h[[j, j]] - (0..j).map(|k| h[[j, k]] * h[[j, k]]).sum::<f64>();
-        if pivot.is_nan() || pivot <= 0.0 {
-            return None;
-        }
-        h[[j, j]] = pivot.sqrt();
-        for i in j + 1..n {
-            let dot: f64 = (0..j).map(|k| h[[i, k]] * h[[j, k]]).sum();
-            h[[i, j]] = (h[[i, j]] - dot) / h[[j, j]];
-        }
-    }
-    let mut y = g.to_vec();
-    for i in 0..n {
-        let dot: f64 = (0..i).map(|k| h[[i, k]] * y[k]).sum();
-        y[i] = (y[i] - dot) / h[[i, i]];
-    }
-    for i in (0..n).rev() {
-        let dot: f64 = (i + 1..n).map(|k| h[[k, i]] * y[k]).sum();
-        y[i] = (y[i] - dot) / h[[i, i]];
-    }
-    Some(y)
 }
 
 #[cfg(test)]
