@@ -1,0 +1,318 @@
+//! One item with all that its price depends on: what guardrails leave, where the model's price goes, what is chosen.
+
+use super::{Circumstances, PriceBasis, PriceChoice, PriceRefusal, PriceRequest};
+use crate::event::MAX_AMOUNT_MINOR;
+use crate::pricing::demand::{DemandCurve, DemandModel};
+use crate::pricing::guardrail::{Gate, Guardrail, cost_of, note};
+use crate::pricing::ladder::{Cross, Worth, choose, ladder, nearest};
+use crate::pricing::ledger::Standing;
+use crate::pricing::reaction::{next_tilt, stock_price};
+use crate::pricing::rules::{Objective, PriceExploration, PricingRules, SkuRules, Terms};
+
+/// The model's own optimum is looked for up to this many list prices.
+const OPTIMUM_BOUND: f64 = 4.0;
+/// Reviews further apart than so many hours react as these do.
+const MOST_HOURS: f64 = 8760.0;
+
+/// One item with all that its price depends on.
+pub(super) struct Item<'a> {
+    rules: &'a PricingRules,
+    around: &'a Circumstances<'a>,
+    request: &'a PriceRequest,
+    pub(super) sku: Option<&'a SkuRules>,
+    pub(super) terms: Terms,
+    pub(super) list: i64,
+    pub(super) cost: Option<i64>,
+    curve: Option<DemandCurve>,
+    cross: Cross,
+    /// What stands, for those who are held out of nothing.
+    standing: Option<Standing>,
+    /// Whether the price is thought over now.
+    due: bool,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn new(
+        rules: &'a PricingRules,
+        demand: Option<&DemandModel>,
+        around: &'a Circumstances<'a>,
+        request: &'a PriceRequest,
+    ) -> Result<Self, PriceRefusal> {
+        let sku = rules.sku(&request.sku);
+        let list = checked_numbers(sku, request)?;
+        let terms = sku.map_or(rules.default, |sku| sku.terms);
+        let category = sku.and_then(|sku| sku.category.as_deref());
+        let control = around.control;
+        let curve = demand.and_then(|demand| match (control.policy, control.model) {
+            (true, _) => None,
+            (false, true) => demand.average_curve(list),
+            (false, false) => demand.curve(&request.sku, category, list),
+        });
+        let everybody = !control.policy && !control.model;
+        let standing = around.ledger.and_then(|ledger| ledger.standing).filter(|_| everybody);
+        let due = |standing: Standing| {
+            let rest = terms.cool_down_hours.map_or(0, |hours| i64::from(hours) * 3_600_000);
+            around.now >= standing.reviewed.plus_millis(rest)
+        };
+        let cross = match (demand, &curve, sku) {
+            (Some(demand), Some(curve), Some(sku)) if everybody => cross(rules, demand, curve, sku),
+            _ => Cross::default(),
+        };
+        let cost = cost_of(sku, &terms, list, request.unit_cost_minor);
+        Ok(Self {
+            rules,
+            around,
+            request,
+            sku,
+            terms,
+            list,
+            cost,
+            curve,
+            cross,
+            standing,
+            due: standing.is_none_or(due),
+        })
+    }
+
+    /// What all guardrails but rounding leave of `fixed`.
+    pub(super) fn gate(&self, fixed: &Gate) -> Result<Gate, PriceRefusal> {
+        let mut gate = fixed.clone();
+        if self.around.locked_minor.is_none() && !self.around.control.policy {
+            self.approach_history(&mut gate);
+        }
+        let refused = |conflict| PriceRefusal::Conflict { sku: self.request.sku.clone(), conflict };
+        if let Some(locked) = self.around.locked_minor {
+            gate.narrow("price_lock", locked, locked).map_err(refused)?;
+        }
+        if let Some(percent) = self.request.announced_percent {
+            let prior = i128::from(self.prior_minor()?);
+            let most = i64::try_from(prior * i128::from(100 - percent.min(99)) / 100).unwrap_or(i64::MAX);
+            gate.narrow("prior_price", 1, most).map_err(refused)?;
+        }
+        Ok(gate)
+    }
+
+    fn approach_history(&self, gate: &mut Gate) {
+        let scaled = |price: i64, ratio: f64| (price as f64 * ratio).round() as i64;
+        if let Some(standing) = self.standing {
+            let last = standing.price_minor;
+            if let Some(step) = self.terms.max_step_ratio {
+                gate.approach("maximum_step", scaled(last, 1.0 - step), scaled(last, 1.0 + step));
+            }
+            if !self.due {
+                gate.approach("cool_down", last, last);
+            }
+        }
+        if let (Some(price), Some([lo, hi])) =
+            (self.request.competitor_price_minor, self.terms.competitor_band)
+        {
+            gate.approach("competitor_band", scaled(price, lo), scaled(price, hi));
+        }
+        if let Some(price) = self.around.everybody_minor {
+            let ratio = self.around.market.parity_ratio;
+            gate.approach("segment_parity", scaled(price, 1.0 - ratio), scaled(price, 1.0 + ratio));
+        }
+    }
+
+    /// What an announced discount is claimed on.
+    fn prior_minor(&self) -> Result<i64, PriceRefusal> {
+        let days = self.around.market.prior_price_days;
+        if days == 0 {
+            return Ok(self.list);
+        }
+        // A discount that begins with the price that stands is claimed on what was shown before that.
+        let since = self.standing.map_or(self.around.now, |standing| standing.since);
+        let ledger = self.around.ledger;
+        let before = |at| ledger.and_then(|ledger| ledger.lowest_minor(at, days));
+        let prior = if self.due { before(self.around.now) } else { before(since) };
+        prior.ok_or_else(|| PriceRefusal::NoPriorPrice { sku: self.request.sku.clone(), days })
+    }
+
+    fn basis(&self) -> PriceBasis {
+        let at_list = self.cost.is_none() && self.terms.objective == Objective::Margin;
+        match (&self.curve, self.around.locked_minor) {
+            (_, Some(_)) => PriceBasis::Locked,
+            (None, None) if self.around.control.policy => PriceBasis::Control,
+            (None, None) => PriceBasis::NoDemand,
+            (Some(_), None) if at_list => PriceBasis::NoCost,
+            (Some(_), None) if !self.due => PriceBasis::Standing,
+            (Some(_), None) => PriceBasis::Model,
+        }
+    }
+
+    pub(super) fn choose(&self, fixed: &Gate, gate: &Gate) -> PriceChoice {
+        let basis = self.basis();
+        let mut moved = Vec::new();
+        let optimum =
+            self.curve.as_ref().filter(|_| basis != PriceBasis::NoCost).map(|curve| self.optimum(curve));
+        let model = optimum.map_or(self.list, |price| (price.round() as i64).max(1));
+        let (tilt, index) = self.tilt();
+        let wanted = optimum.map_or(self.list as f64, |price| self.moved(price, tilt, &mut moved));
+        let mut price = gate.apply((wanted.round() as i64).max(1), &mut moved);
+        let (mut rungs, mut choice_probability) = (Vec::new(), 1.0);
+        let mut on_ladder = None;
+        if let Some(curve) = &self.curve {
+            let cost_minor = self.cost.unwrap_or(0) as f64;
+            let bid_minor = optimum.map_or(0.0, |free| bid(curve, free, wanted, self.terms.objective));
+            let worth =
+                Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, cross: self.cross };
+            rungs = ladder(&worth, fixed, self.rules);
+            let explored = if self.explores(basis) { self.rules.exploration } else { PriceExploration::None };
+            if basis == PriceBasis::Model {
+                on_ladder = choose(&mut rungs, &worth, gate, explored, self.around.seed);
+            }
+        }
+        match on_ladder {
+            Some((drawn, best)) => {
+                choice_probability = rungs[drawn].choice_probability;
+                note(&mut moved, "rounding", price, rungs[best].price_minor);
+                note(&mut moved, "exploration", rungs[best].price_minor, rungs[drawn].price_minor);
+                price = rungs[drawn].price_minor;
+            }
+            None => price = self.rounded(price, gate, &mut moved),
+        }
+        PriceChoice {
+            sku: self.request.sku.clone(),
+            basis,
+            objective: self.terms.objective,
+            list_price_minor: self.list,
+            model_price_minor: model,
+            quoted_price_minor: price,
+            floor_minor: fixed.lowest_minor(),
+            ceiling_minor: fixed.highest_minor(),
+            cost_minor: self.cost,
+            guardrails: moved,
+            purchase_probability: self.curve.as_ref().and_then(|curve| curve.purchase_probability(price)),
+            elasticity: self.curve.as_ref().map(|curve| curve.elasticity),
+            demand_index: index,
+            choice_probability,
+            ladder: rungs,
+            standing: self.settled(basis, price, tilt),
+            flags: self.curve.as_ref().map(|curve| curve.flags.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Rounds a price that came from no rung; a list price and a price that stands are kept as they are.
+    fn rounded(&self, price: i64, gate: &Gate, moved: &mut Vec<Guardrail>) -> i64 {
+        let stands = self.standing.is_some_and(|standing| standing.price_minor == price);
+        if price == self.list || stands {
+            return price;
+        }
+        let round = nearest(self.rules.rounding, price, gate.lowest_minor(), gate.highest_minor());
+        let after = round.unwrap_or(price);
+        note(moved, "rounding", price, after);
+        after
+    }
+
+    /// The price of the largest margin on a curve of constant elasticity e < -1: cost * e / (1 + e) (Lerner 1934). A less
+    /// elastic curve has none, nor has revenue: they end at the bound, [`OPTIMUM_BOUND`] list prices, or at 1.
+    fn optimum(&self, curve: &DemandCurve) -> f64 {
+        let (elasticity, bound) = (curve.elasticity.value, self.list as f64 * OPTIMUM_BOUND);
+        let cost = self.cost.unwrap_or(0) as f64;
+        let free = match self.terms.objective {
+            Objective::Margin if elasticity < -1.0 => cost * elasticity / (1.0 + elasticity),
+            Objective::Revenue if elasticity < -1.0 => 1.0,
+            Objective::Units => 1.0,
+            Objective::Margin | Objective::Revenue => bound,
+        };
+        free.clamp(1.0, bound)
+    }
+
+    /// The tilt from now on, and the index that moved it; a price that is not due keeps its tilt.
+    fn tilt(&self) -> (f64, Option<f64>) {
+        let last = self.standing.map_or(0.0, |standing| standing.tilt);
+        let (Some(rules), Some(recent), Some(curve), true) =
+            (&self.rules.demand_reaction, self.around.recent, &self.curve, self.due)
+        else {
+            return (last, None);
+        };
+        let Some(weekly) = curve.units_per_week(self.untilted(last)) else { return (last, None) };
+        let index = recent.index(weekly, rules.prior_units);
+        let since = self.standing.map_or(MOST_HOURS, |standing| {
+            (self.around.now.as_millis() - standing.reviewed.as_millis()) as f64 / 3.6e6
+        });
+        let hours = since.clamp(1e-3, MOST_HOURS);
+        (next_tilt(last, index, rules, hours, curve.elasticity.value), Some(index))
+    }
+
+    /// The price that would stand without its tilt, in minor units.
+    fn untilted(&self, tilt: f64) -> i64 {
+        let standing = self.standing.map_or(self.list, |standing| standing.price_minor);
+        ((standing as f64 / tilt.exp()).round() as i64).max(1)
+    }
+
+    /// The optimum `price` moved by demand and stock.
+    fn moved(&self, price: f64, tilt: f64, moved: &mut Vec<Guardrail>) -> f64 {
+        let whole = |price: f64| (price.round() as i64).max(1);
+        let tilted = price * tilt.exp();
+        note(moved, "demand_index", whole(price), whole(tilted));
+        let stocked = self.request.stock.zip(self.curve.as_ref());
+        let stocked = stocked.and_then(|(stock, curve)| stock_price(curve, &self.terms, stock, tilted));
+        let bound = self.list as f64 * OPTIMUM_BOUND;
+        let after = stocked.map_or(tilted, |price| price.clamp(1.0, bound));
+        note(moved, "stock", whole(tilted), whole(after));
+        after
+    }
+
+    /// A price that depends on one caller's stock or competitor is not explored: it would not be everybody's.
+    fn explores(&self, basis: PriceBasis) -> bool {
+        basis == PriceBasis::Model && !self.around.control.model && self.around.everybody_minor.is_none()
+    }
+
+    fn settled(&self, basis: PriceBasis, price: i64, tilt: f64) -> Option<Standing> {
+        let everybody = !self.around.control.policy && !self.around.control.model;
+        if basis != PriceBasis::Model || !everybody || self.around.everybody_minor.is_some() {
+            return None;
+        }
+        let now = self.around.now;
+        let kept = self.standing.filter(|standing| standing.price_minor == price);
+        let since = kept.map_or(now, |standing| standing.since);
+        Some(Standing { price_minor: price, since, reviewed: now, tilt })
+    }
+}
+
+/// What a unit takes away elsewhere, so that the optimum `free` becomes `wanted`: the cost that Lerner's rule would need,
+/// less the cost there is. An inelastic curve knows no such cost, and needs none: its optimum is a bound.
+fn bid(curve: &DemandCurve, free: f64, wanted: f64, objective: Objective) -> f64 {
+    let elasticity = curve.elasticity.value;
+    if elasticity >= -1.0 || objective == Objective::Units {
+        return 0.0;
+    }
+    (wanted - free) * (1.0 + elasticity) / elasticity
+}
+
+fn cross(rules: &PricingRules, demand: &DemandModel, curve: &DemandCurve, sku: &SkuRules) -> Cross {
+    let told = sku.category.as_deref().and_then(|category| demand.cross_elasticity(category));
+    let (Some(elasticity), Some(own)) = (told, curve.units_per_week.filter(|units| *units > 0.0)) else {
+        return Cross::default();
+    };
+    let (mut n, mut units, mut margin) = (1.0, own, 0.0);
+    for other in rules.neighbours(sku) {
+        let Some(weekly) = demand.units_per_week(&other.sku) else { continue };
+        n += 1.0;
+        units += weekly;
+        let cost = cost_of(Some(other), &other.terms, other.list_price_minor, None);
+        margin += cost.map_or(0.0, |cost| weekly * (other.list_price_minor - cost) as f64);
+    }
+    // Buyers of a SKU that sells more are more to send to its neighbours: its share of the units, over a mean share.
+    Cross { elasticity: elasticity * n * own / units, margin_minor: margin / own }
+}
+
+fn checked_numbers(sku: Option<&SkuRules>, request: &PriceRequest) -> Result<i64, PriceRefusal> {
+    let list = request.list_price_minor.or(sku.map(|sku| sku.list_price_minor));
+    let list = list.ok_or_else(|| PriceRefusal::NoListPrice { sku: request.sku.clone() })?;
+    let checks = [
+        ("list_price_minor", Some(list), 1, MAX_AMOUNT_MINOR),
+        ("unit_cost_minor", request.unit_cost_minor, 0, MAX_AMOUNT_MINOR),
+        ("competitor_price_minor", request.competitor_price_minor, 1, MAX_AMOUNT_MINOR),
+        ("stock", request.stock, 0, crate::event::MAX_QUANTITY),
+        ("announced_percent", request.announced_percent.map(i64::from), 1, 99),
+    ];
+    for (field, value, lo, hi) in checks {
+        if let Some(value) = value.filter(|value| !(lo..=hi).contains(value)) {
+            let (sku, field) = (request.sku.clone(), field.to_owned());
+            return Err(PriceRefusal::OutOfRange { sku, field, value, lo, hi });
+        }
+    }
+    Ok(list)
+}
