@@ -28,6 +28,8 @@ const TABLE: &str = "nextbest";
 const PYTHON_KEY: &str = "a key of the benchmark";
 /// The targets.
 const MAX_P99_MS: f64 = 5.0;
+/// Between two questions of one client, where the machine is not to be saturated: 200 questions a second in all.
+const PACE: Duration = Duration::from_millis(40);
 const MIN_TIMES: f64 = 15.0;
 
 fn main() {
@@ -158,20 +160,34 @@ fn measure(python: &str, nextbest: &str, folder: &Path) {
     for round in 0..=N_ROUNDS {
         for turn in 0..services.len() {
             let at = (turn + round) % services.len();
-            let told = runtime.block_on(ask(&services[at], &customers, ticks_a_second));
+            let told = runtime.block_on(ask(&services[at], &customers, ticks_a_second, None));
             // The first round only warms up.
             if round > 0 {
                 rounds[at].push(told);
             }
         }
     }
-    println!("{}", section(&services, &rounds, &shapes));
+    let paced = told(&paced(&runtime, &services[0], &customers, ticks_a_second));
+    println!("{}", section(&services, &rounds, &shapes, &paced));
     let ours = &mut services[0];
     ours.url = ours.url.replace("decisions/next-best-action", "prices/quote");
     (ours.key, ours.body) = (ours.checkout_key.clone(), quote);
-    let rounds: Vec<Round> =
-        (0..=N_ROUNDS).map(|_| runtime.block_on(ask(ours, &customers, ticks_a_second))).skip(1).collect();
-    println!("{}", quotes(&told(&rounds)));
+    let rounds: Vec<Round> = (0..=N_ROUNDS)
+        .map(|_| runtime.block_on(ask(ours, &customers, ticks_a_second, None)))
+        .skip(1)
+        .collect();
+    let paced = told(&self::paced(&runtime, ours, &customers, ticks_a_second));
+    println!("{}", quotes(&told(&rounds), &paced));
+}
+
+/// Rounds at a pace.
+fn paced(
+    runtime: &tokio::runtime::Runtime,
+    service: &Service,
+    customers: &[&str],
+    ticks_a_second: f64,
+) -> Vec<Round> {
+    (0..N_ROUNDS).map(|_| runtime.block_on(ask(service, customers, ticks_a_second, Some(PACE)))).collect()
 }
 
 /// `command` with the store of the benchmark and its credentials.
@@ -236,12 +252,14 @@ fn python_service(
     (Service { name, process, url, key, checkout_key, body: decision }, shapes)
 }
 
-/// All clients, each over one connection and one question at a time, for a round.
-async fn ask(service: &Service, customers: &[&str], ticks_a_second: f64) -> Round {
+/// All clients, each over one connection and one question at a time, for a round: as fast as they are answered, or at a
+/// pace, when what a question waits for the one before counts as its own time.
+async fn ask(service: &Service, customers: &[&str], ticks_a_second: f64, pace: Option<Duration>) -> Round {
     let (cpu, begun) = (service.process.cpu_seconds(ticks_a_second), Instant::now());
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..N_CLIENTS {
         let (url, key, body) = (service.url.clone(), service.key.clone(), service.body);
+        let client_number = u32::try_from(client).unwrap();
         let own: Vec<String> =
             customers.iter().skip(client).step_by(N_CLIENTS).map(|id| (*id).to_owned()).collect();
         clients.spawn(async move {
@@ -249,7 +267,12 @@ async fn ask(service: &Service, customers: &[&str], ticks_a_second: f64) -> Roun
             let mut latencies = Vec::new();
             for (nth, id) in own.iter().cycle().enumerate() {
                 let body = body(id, nth);
-                let asked = Instant::now();
+                let mut asked = Instant::now();
+                if let Some(pace) = pace {
+                    asked =
+                        begun + pace * u32::try_from(nth).unwrap() + pace * client_number / N_CLIENTS as u32;
+                    tokio::time::sleep_until(asked.into()).await;
+                }
                 let response = http.post(&url).header("x-api-key", &key).json(&body).send().await.unwrap();
                 assert!(response.status().is_success(), "{}", response.text().await.unwrap());
                 let answer: Value = response.json().await.unwrap();
@@ -286,14 +309,29 @@ fn told(rounds: &[Round]) -> Told {
     }
 }
 
-fn quotes(told: &Told) -> String {
-    let verdict = if told.p99_ms <= MAX_P99_MS { "met" } else { "not met" };
+/// The verdicts on the 99th percentile: at a pace, and where callers, service and store fill the machine.
+fn latency(saturated_p99_ms: f64, paced: &Told) -> String {
+    let verdict = |p99: f64| if p99 <= MAX_P99_MS { "met" } else { "not met" };
+    let (p99, a_second) = (paced.p99_ms, N_CLIENTS as f64 / PACE.as_secs_f64());
+    format!(
+        "Target p99 at most {MAX_P99_MS} ms: {} at {a_second:.0} requests a second (p50 {:.2} ms, p99 {p99:.2} ms), {} where callers, \
+         service and store fill the two cores ({saturated_p99_ms:.2} ms).\n\n",
+        verdict(p99),
+        paced.p50_ms,
+        verdict(saturated_p99_ms),
+    )
+}
+
+fn quotes(told: &Told, paced: &Told) -> String {
     format!(
         "\n## Quotes over HTTP\n\nThe same service and store, {N_CLIENTS} clients, a basket of its own each time: ledger and promises are \
          read at once, the quote is signed and kept with what it changes; medians of {N_ROUNDS} rounds.\n\n\
-         | p50, ms | p99, ms | requests per second | CPU per request, us |\n|---|---|---|---|\n| {:.2} | {:.2} | {:.0} | {:.0} |\n\n\
-         Target p99 at most {MAX_P99_MS} ms: {verdict} ({:.2} ms).",
-        told.p50_ms, told.p99_ms, told.a_second, told.cpu_us, told.p99_ms,
+         | p50, ms | p99, ms | requests per second | CPU per request, us |\n|---|---|---|---|\n| {:.2} | {:.2} | {:.0} | {:.0} |\n\n{}",
+        told.p50_ms,
+        told.p99_ms,
+        told.a_second,
+        told.cpu_us,
+        latency(told.p99_ms, paced).trim_end(),
     )
 }
 
@@ -302,7 +340,7 @@ fn quantile(mut numbers: Vec<f64>, share: f64) -> f64 {
     numbers[((numbers.len() - 1) as f64 * share).round() as usize]
 }
 
-fn section(services: &[Service], rounds: &[Vec<Round>], shapes: &str) -> String {
+fn section(services: &[Service], rounds: &[Vec<Round>], shapes: &str, paced: &Told) -> String {
     let all: Vec<Told> = rounds.iter().map(|rounds| told(rounds)).collect();
     let mut text = format!(
         "## Decisions over HTTP, beside the same service in Python\n\n\
@@ -328,9 +366,8 @@ fn section(services: &[Service], rounds: &[Vec<Round>], shapes: &str) -> String 
     let verdict = |met: bool| if met { "met" } else { "not met" };
     let _infallible = write!(
         text,
-        "\n\nTarget p99 at most {MAX_P99_MS} ms: {} ({p99:.2} ms).\n\
-         Target at least {MIN_TIMES} times the requests per second and core: {} ({times:.1} times).",
-        verdict(p99 <= MAX_P99_MS),
+        "\n\n{}Target at least {MIN_TIMES} times the requests per second and core: {} ({times:.1} times).",
+        latency(p99, paced),
         verdict(times >= MIN_TIMES)
     );
     text

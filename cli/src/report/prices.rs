@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::Artifact;
+use nextbest_models::customer::CustomerId;
 use nextbest_models::event::{AttributeValue, Event, EventType};
 use nextbest_models::project::Project;
 use nextbest_models::units::Timestamp;
 use nextbest_training::cutoff::fold;
 use nextbest_training::event_log::EventLog;
-use nextbest_training::prices::{Levels, Parity, PriceAudit, audit};
+use nextbest_training::prices::{GroupKey, Levels, Parity, PriceAudit, audit};
 use nextbest_training::report::prices_html;
 use rayon::prelude::*;
 
@@ -68,9 +69,10 @@ fn look(folder: &Folder, args: &Args) -> Result<PriceAudit, Failure> {
     let levels = |bucket: u32| -> Result<Levels, Failure> {
         let mut levels = Levels::default();
         for group in log.customers(bucket)? {
-            let (_, events) = group?;
-            let demand = artifact.as_ref().and_then(Artifact::demand);
-            within(&events, from, until).for_each(|event| levels.add(project, demand, event));
+            let (id, events) = group?;
+            let (demand, groups) =
+                (artifact.as_ref().and_then(Artifact::demand), groups_of(project, &id, &events, until));
+            within(&events, from, until).for_each(|event| levels.add(project, demand, &groups, event));
         }
         bar.inc(1);
         Ok(levels)
@@ -83,12 +85,8 @@ fn look(folder: &Folder, args: &Args) -> Result<PriceAudit, Failure> {
         let mut parity = Parity::default();
         for group in log.customers(bucket)? {
             let (id, events) = group?;
-            let mut groups = attributes(project, &events, until);
-            let (customer, _) = fold(&project.schema, &id, &events, until);
-            let stage = project.settings.lifecycle.stage(&customer, &project.schema, until.day());
-            groups.insert(("stage".to_owned(), stage.as_str().to_owned()));
             let shown: Vec<Event> = within(&events, from, until).cloned().collect();
-            parity.add(project, &all, &groups, &shown);
+            parity.add(project, &all, &groups_of(project, &id, &events, until), &shown);
         }
         bar.inc(1);
         Ok(parity)
@@ -105,8 +103,11 @@ fn within(events: &[Event], from: Timestamp, until: Timestamp) -> impl Iterator<
     events.iter().filter(move |event| event.occurred_at >= from && event.occurred_at < until)
 }
 
-/// The latest values of the audited attributes before `until`, as (field, value).
-fn attributes(project: &Project, events: &[Event], until: Timestamp) -> BTreeSet<(String, String)> {
+/// What a customer is compared by, as of `until`: the audited attributes as they were told last, and the stage of life.
+fn groups_of(project: &Project, id: &CustomerId, events: &[Event], until: Timestamp) -> BTreeSet<GroupKey> {
+    let (customer, _) = fold(&project.schema, id, events, until);
+    let stage = project.settings.lifecycle.stage(&customer, &project.schema, until.day());
+    let stage = ("stage".to_owned(), stage.as_str().to_owned());
     let fields = project.pricing.audit_fields.iter();
     fields
         .filter_map(|field| {
@@ -122,6 +123,7 @@ fn attributes(project: &Project, events: &[Event], until: Timestamp) -> BTreeSet
             };
             Some((field.clone(), text))
         })
+        .chain([stage])
         .collect()
 }
 
@@ -143,7 +145,7 @@ fn table(report: &PriceAudit) -> String {
             group.value.clone(),
             group.n_customers.to_string(),
             group.n_shown.to_string(),
-            ratio(group.price_ratio),
+            group.price_ratio.map_or_else(|| "-".to_owned(), ratio),
             group.discount_ratio.map_or_else(|| "-".to_owned(), ratio),
         ]);
     }
@@ -151,7 +153,7 @@ fn table(report: &PriceAudit) -> String {
     let expected: f64 = report.skus.iter().filter_map(|sku| sku.expected_margin_minor).sum();
     let notes: String = report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
     format!(
-        "{} prices shown to {} customers; a ratio is against all, same SKU and week\n{table}\nmargin {:.0}, expected at the \
+        "{} prices shown to {} customers; a ratio is against everybody else, same SKU and week\n{table}\nmargin {:.0}, expected at the \
          prices shown {:.0} (in the currency's units){notes}",
         report.n_shown,
         report.n_customers,

@@ -35,7 +35,7 @@ pub fn prices_html(audit: &PriceAudit) -> String {
         tile_row(&tiles),
         list(&audit.notes),
         muted(
-            "Prices over those of all, for the same goods in the same weeks; 1 is parity. None of these fields enters a \
+            "Prices over those of everybody else, for the same goods in the same weeks; 1 is parity. None of these fields enters a \
              price. 95 % intervals, a customer being one observation.",
         ),
         if audit.groups.is_empty() {
@@ -72,16 +72,17 @@ fn differs(ratio: Ratio) -> bool {
 }
 
 fn parity_plot(groups: &[GroupPrices]) -> String {
-    let widest =
-        groups.iter().map(|g| (g.price_ratio.hi - 1.0).max(1.0 - g.price_ratio.lo)).fold(0.005, f64::max);
-    let n = groups.len() as f64;
+    let told: Vec<(&GroupPrices, Ratio)> =
+        groups.iter().filter_map(|group| Some((group, group.price_ratio?))).collect();
+    let widest = told.iter().map(|(_, r)| (r.hi - 1.0).max(1.0 - r.lo)).fold(0.005, f64::max);
+    let n = told.len() as f64;
     let size = (900.0, 60.0 + 22.0 * n);
     let mut plot =
         Plot::new("Price ratio by group, 95 % intervals", size, (1.0 - 1.4 * widest, 1.0 + widest), (0.0, n));
-    plot.axes(("price over that of all", |x| format!("{x:.3}")), ("", |_| String::new()));
+    plot.axes(("price over that of everybody else", |x| format!("{x:.3}")), ("", |_| String::new()));
     plot.segment("diagonal", (1.0, 0.0), (1.0, n));
-    for (at, group) in groups.iter().enumerate() {
-        let (y, r) = (n - at as f64 - 0.5, group.price_ratio);
+    for (at, (group, r)) in told.into_iter().enumerate() {
+        let y = n - at as f64 - 0.5;
         plot.text((1.0 - 1.4 * widest, y), &format!("{} {}", group.field.replace('_', " "), group.value));
         plot.segment("interval", (r.lo, y), (r.hi, y));
         let name = format!("{} {}: {:.4}", group.field, group.value, r.value);
@@ -96,12 +97,12 @@ fn groups(groups: &[GroupPrices]) -> String {
         let _ = write!(
             rows,
             "<tr{}><td>{}</td><td class=text>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            if differs(group.price_ratio) { " class=flag" } else { "" },
+            if group.price_ratio.is_some_and(differs) { " class=flag" } else { "" },
             escape(&group.field.replace('_', " ")),
             escape(&group.value),
             whole(group.n_customers),
             whole(group.n_shown),
-            ratio(group.price_ratio),
+            group.price_ratio.map_or("\u{2013}".to_owned(), ratio),
             group.discount_ratio.map_or("\u{2013}".to_owned(), ratio),
         );
     }

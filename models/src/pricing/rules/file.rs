@@ -33,6 +33,9 @@ impl fmt::Display for PricingFault {
     }
 }
 
+/// A list price to try ratios on, in minor units: large enough that rounding does not matter.
+const ANY_LIST_PRICE: i64 = 1_000_000;
+
 /// A table of the file that may say terms, beside fields of its own: serde cannot flatten what keeps its place.
 macro_rules! with_terms {
     ($name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
@@ -236,7 +239,16 @@ fn default_terms(draft: &Spanned<DefaultDraft>, faults: &mut Faults<'_>) -> Term
         restock_days: None,
         clear_within_days: None,
     };
-    said.terms(nothing, faults)
+    let terms = said.terms(nothing, faults);
+    // An SKU that has no entry is bounded by these ratios alone: what conflicts for one list price does for all.
+    let cost = cost_of(None, &terms, ANY_LIST_PRICE, None);
+    if let Err(conflict) = Gate::fixed(None, &terms, ANY_LIST_PRICE, cost) {
+        let message = format!(
+            "at a list price of {ANY_LIST_PRICE} an SKU without an entry can have no price: {conflict}"
+        );
+        faults.add(draft, format!("[default]: {message}"));
+    }
+    terms
 }
 
 fn categories<'d>(
