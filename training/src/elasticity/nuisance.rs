@@ -13,7 +13,6 @@ use hessboost::objective::{Objective, RegLoss};
 use hessboost::training::Trainer;
 use nextbest_models::units::Seed;
 
-use super::names::Names;
 use super::panel::Panel;
 
 /// Names of a column that trees tell apart; with more it is left to the levels that are absorbed.
@@ -54,23 +53,30 @@ impl Features {
     /// Controls, fixed effects and groups of `panel`, and each control of numbers once more net of what was absorbed.
     pub(super) fn new(panel: &Panel, groups: (&[u32], usize), absorbed: &[Vec<f64>]) -> Self {
         let mut features = Self { columns: Vec::new(), kinds: Vec::new() };
-        for names in panel.controls.iter().chain(&panel.effects) {
-            features.add(names);
+        for names in &panel.controls {
+            match names.values() {
+                Some(column) => {
+                    features.push(column.iter().map(|value| *value as f32).collect(), FeatureType::Numerical);
+                }
+                None => features.add_names(&names.codes, names.levels.len()),
+            }
         }
-        if (2..=MAX_NAMES).contains(&groups.1) {
-            features.push(groups.0.iter().map(|code| *code as f32).collect(), kind(groups.1));
+        // The values of a fixed effect are names, though they look like numbers.
+        for names in &panel.effects {
+            features.add_names(&names.codes, names.levels.len());
         }
+        features.add_names(groups.0, groups.1);
         for column in absorbed {
             features.push(column.iter().map(|value| *value as f32).collect(), FeatureType::Numerical);
         }
         features
     }
 
-    fn add(&mut self, names: &Names) {
-        if let Some(column) = names.values() {
-            self.push(column.iter().map(|value| *value as f32).collect(), FeatureType::Numerical);
-        } else if names.levels.len() <= MAX_NAMES {
-            self.push(names.codes.iter().map(|code| *code as f32).collect(), kind(names.levels.len()));
+    /// Nothing where there is one name alone, or more than trees tell apart.
+    fn add_names(&mut self, codes: &[u32], n_names: usize) {
+        if (2..=MAX_NAMES).contains(&n_names) {
+            let kind = if n_names > 2 { FeatureType::Categorical } else { FeatureType::Numerical };
+            self.push(codes.iter().map(|code| *code as f32).collect(), kind);
         }
     }
 
@@ -84,11 +90,6 @@ impl Features {
         DMatrix::from_dense_vec(cells.collect(), rows.len(), self.columns.len())?
             .with_feature_types(&self.kinds)
     }
-}
-
-/// Two names are a number.
-fn kind(n_names: usize) -> FeatureType {
-    if n_names > 2 { FeatureType::Categorical } else { FeatureType::Numerical }
 }
 
 /// The rows that trees learn from, and those they are asked about.
