@@ -6,7 +6,7 @@
 #
 # --resume goes on with a run that was cut off, behind the last part that it finished.
 #
-#   scripts/peers.sh [--resume] [--without latency,layouts,decide,http,telco,bank,coupon,shop,synth,retail,loop]
+#   scripts/peers.sh [--resume] [--without latency,layouts,decide,price,http,telco,bank,coupon,shop,synth,retail,loop]
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -91,6 +91,11 @@ if with decide; then
     report printf '\n## A decision in process\n\n'
     report cargo bench --quiet --locked --workspace --bench decide
     echo decide >>"$work/done"
+fi
+if with price; then
+    report printf '\n## A price in process\n\n'
+    report cargo bench --quiet --locked --workspace --bench price
+    echo price >>"$work/done"
 fi
 if with http; then
     rm -rf "$work/http"
