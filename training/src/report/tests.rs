@@ -77,6 +77,7 @@ fn report() -> TrainingReport {
             plain: None,
             overall: None,
             categories: BTreeMap::new(),
+            loss: None,
             cross: BTreeMap::new(),
             records: vec![record],
             notes: vec![],
