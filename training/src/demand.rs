@@ -1,7 +1,7 @@
 //! Demand by price: events counted into SKU-weeks, then a curve per SKU.
 //!
 //! [`DemandTable`] takes events one at a time (its order and how it is split do not matter: all sums are integers) and
-//! gives [`Observation`]s; `estimate` holds the estimators, `cross` what neighbours' prices do, `fit` the model. Nothing here reads a file.
+//! gives [`Observation`]s; `estimate` holds the estimators, `slopes` what own prices do, `cross` what neighbours' prices do, `fit` the model. Nothing here reads a file.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 mod debias;
 pub mod estimate;
+mod slopes;
 pub mod cross;
 pub mod fit;
 

@@ -23,6 +23,7 @@ pub mod life;
 pub mod market;
 pub mod mood;
 pub mod output;
+pub mod pricing;
 pub mod random;
 pub mod shopper;
 pub mod shopping;
@@ -99,6 +100,30 @@ impl Options {
             return Err(SimulateError::NotMidnight(start));
         }
         Ok(Self { n_customers, n_days, seed, start })
+    }
+
+    /// How many customers.
+    #[must_use]
+    pub const fn n_customers(&self) -> u64 {
+        self.n_customers
+    }
+
+    /// Days of the log.
+    #[must_use]
+    pub const fn n_days(&self) -> i32 {
+        self.n_days
+    }
+
+    /// First instant of the log.
+    #[must_use]
+    pub const fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Of the whole simulation.
+    #[must_use]
+    pub const fn seed(&self) -> Seed {
+        self.seed
     }
 }
 

@@ -1,9 +1,10 @@
 //! Cross-price effects: what the price of one SKU does to the units of the other SKUs of its category.
 //!
-//! `ln u_it = a_i + e_i x_it + k_c * (sum over j != i of s_j x_jt) + w_t + g_c(t)`, with x the log price over reference
-//! and s_j the share of j in the category's units: who leaves a SKU goes to its neighbours as a logit would send them,
-//! and a SKU that sells much sends more (proportional draw; Guadagni & Little 1983). The elasticity of i to the price of j
-//! is `k_c s_j`, on average over j `k_c / n`, which is sealed. Own slopes e_i are held, w_t is what the other categories'
+//! `ln u_it = a_i + o_it - d_c * (sum over j != i of s_j o_jt) + w_t + g_c(t)`, with o what a SKU's own price does to its
+//! units (e_i x_it and what is felt as a loss), s_j the share of j in the category's units: of the buyers who leave a SKU
+//! the share d_c goes to its neighbours (diversion; Conlon & Mortimer 2021), to each as it sells (proportional draw, as in
+//! a logit; Guadagni & Little 1983). The elasticity of i to the price of j is `-d_c e s_j`, e the category's own slope: on
+//! average over j `k_c / n` with `k_c = -d_c e`, which is sealed. Own effects are held, w_t is what the other categories'
 //! week was like, g_c a slow season (cosines above [`SEASON_WEEKS`] weeks). Prices of weeks that no experiment drew tell
 //! nothing here: they follow the demand of the very SKUs they would be held responsible for.
 
@@ -24,12 +25,12 @@ const LEAST_UNITS: f64 = 20.0;
 /// Rounds of proportional fitting between SKUs and weeks.
 const ROUNDS: usize = 20;
 
-/// The cross-price effect in one category: k of this file's formula.
+/// The cross-price effect in one category: k of this file's formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CrossEffect {
     /// What its own weeks tell.
     pub own: Estimate,
-    /// After shrinking toward the categories' mean, and that toward 0.
+    /// After shrinking diversion toward the categories' mean, and that toward 0.
     pub believed: Estimate,
     /// SKUs of the category.
     pub n_skus: usize,
@@ -62,28 +63,42 @@ pub(super) fn effects(
         categories.iter().filter_map(|(name, members)| Some((*name, Group::of(members)?))).collect();
     let told = groups.iter().enumerate().filter_map(|(at, (name, group))| {
         let others = groups.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, (_, group))| group);
-        let (own, n_weeks) = group.slope(&common(others))?;
-        let own = Estimate { value: own.value, se: own.se.hypot(slope_se(name)) };
-        let effect = CrossEffect { own, believed: own, n_skus: group.n_skus, n_weeks };
-        Some(((*name).to_owned(), effect))
+        let (share, n_weeks) = group.diversion(&common(others))?;
+        let share = Estimate { value: share.value, se: share.se.hypot(slope_se(name) / group.lost) };
+        Some(Told { name: (*name).to_owned(), share, lost: group.lost, n_skus: group.n_skus, n_weeks })
     });
-    believe(told.collect())
+    believe(&told.collect::<Vec<_>>())
 }
 
-/// Empirical Bayes: each toward the mean of all by the spread between them, the mean toward 0 by `1 - (se / mean)^2`, the
-/// positive part (James & Stein 1961): a mean within its own standard error is 0.
-fn believe(mut effects: BTreeMap<String, CrossEffect>) -> BTreeMap<String, CrossEffect> {
-    let own: Vec<Estimate> = effects.values().map(|effect| effect.own).collect();
-    let Some(all) = population(&own) else { return effects };
+/// What one category's weeks tell.
+struct Told {
+    name: String,
+    /// Diversion.
+    share: Estimate,
+    /// The category's own slope, its sign turned.
+    lost: f64,
+    n_skus: usize,
+    n_weeks: usize,
+}
+
+/// Empirical Bayes on diversion: each category toward the mean of all by the spread between them, the mean toward 0 by
+/// `1 - (se / mean)^2`, the positive part (James & Stein 1961): a mean within its own standard error is 0. No more buyers can
+/// come than left: at most 1.
+fn believe(told: &[Told]) -> BTreeMap<String, CrossEffect> {
+    let shares: Vec<Estimate> = told.iter().map(|told| told.share).collect();
+    let Some(all) = population(&shares) else { return BTreeMap::new() };
     let mean = all.mean;
     let mean_kept = (1.0 - (mean.se / mean.value).powi(2)).max(0.0);
-    for effect in effects.values_mut() {
-        let kept = all.between / (all.between + effect.own.se.powi(2).max(1e-12));
-        let value = kept * effect.own.value + (1.0 - kept) * mean_kept * mean.value;
-        let variance = kept * effect.own.se.powi(2) + ((1.0 - kept) * mean.se).powi(2);
-        effect.believed = Estimate { value, se: variance.sqrt() };
-    }
-    effects
+    let one = |told: &Told| {
+        let Told { share, lost, n_skus, n_weeks, .. } = *told;
+        let kept = all.between / (all.between + share.se.powi(2).max(1e-12));
+        let value = kept * share.value + (1.0 - kept) * mean_kept * mean.value;
+        let variance = kept * share.se.powi(2) + ((1.0 - kept) * mean.se).powi(2);
+        let own = Estimate { value: lost * share.value, se: lost * share.se };
+        let believed = Estimate { value: lost * value.min(1.0), se: lost * variance.sqrt() };
+        (told.name.clone(), CrossEffect { own, believed, n_skus, n_weeks })
+    };
+    told.iter().map(one).collect()
 }
 
 /// A SKU's weeks that an experiment priced, or its others.
@@ -99,7 +114,7 @@ struct Cell {
     units: f64,
     /// What its own price does to the logarithm of its units.
     own: f64,
-    /// Share times log price, about its mean; 0 where no experiment drew it.
+    /// Share times what its price sends away, about its mean; 0 where no experiment drew it.
     draw: f64,
 }
 
@@ -110,7 +125,7 @@ struct Week {
     expected: f64,
     /// Logarithm of units over expected.
     effect: f64,
-    /// What the neighbours' prices come to, a mean over SKUs by weighted expected units.
+    /// What the neighbours' prices send, a mean over SKUs by weighted expected units.
     neighbours: f64,
 }
 
@@ -119,6 +134,8 @@ struct Group {
     weeks: BTreeMap<i32, Week>,
     /// Sum of units.
     units: f64,
+    /// Mean own slope by units, its sign turned: the share of buyers lost per unit of log price. Above 0.
+    lost: f64,
 }
 
 impl Group {
@@ -146,11 +163,12 @@ impl Group {
             stratum.weight = 1.0 / (1.0 + spread * mean);
         }
         let units = weeks.values().map(|week| week.units).sum();
-        Some(Self { n_skus: members.len(), weeks: fitted(&strata).0, units })
+        let lost = members.iter().map(|held| -held.slope * per_week(held)).sum::<f64>() / total;
+        Some(Self { n_skus: members.len(), weeks: fitted(&strata).0, units, lost: lost.max(1e-9) })
     }
 
-    /// The slope of this category's week effects, less what was common, on its neighbours' prices.
-    fn slope(&self, common: &BTreeMap<i32, f64>) -> Option<(Estimate, usize)> {
+    /// The slope of this category's week effects, less what was common, on what its neighbours' prices send.
+    fn diversion(&self, common: &BTreeMap<i32, f64>) -> Option<(Estimate, usize)> {
         let of = |week: &i32| common.get(week).copied();
         let alone = common.is_empty();
         let rows = self.weeks.iter().filter_map(|(at, week)| {
@@ -164,14 +182,15 @@ impl Group {
 }
 
 fn cells(held: &Held<'_, '_>, share: f64, drawn: bool) -> Vec<Cell> {
-    let weeks = held.series.weeks.iter().zip(&held.series.x).filter(|(week, _)| week.randomised == drawn);
-    let weeks: Vec<_> = weeks.collect();
-    let mean = weeks.iter().map(|(_, x)| **x).sum::<f64>() / weeks.len().max(1) as f64;
-    let cell = |(week, x): (&&super::Observation, &f64)| Cell {
+    let of = |at: usize| held.slope * held.series.x[at] + held.series.felt[at];
+    let weeks = held.series.weeks.iter().enumerate().filter(|(_, week)| week.randomised == drawn);
+    let weeks: Vec<_> = weeks.map(|(at, week)| (week, of(at))).collect();
+    let mean = weeks.iter().map(|(_, own)| own).sum::<f64>() / weeks.len().max(1) as f64;
+    let cell = |(week, own): (&&super::Observation, f64)| Cell {
         week: week.week,
         units: week.units as f64,
-        own: held.slope * x,
-        draw: if drawn { share * (x - mean) } else { 0.0 },
+        own,
+        draw: if drawn { -share * (own - mean) } else { 0.0 },
     };
     weeks.into_iter().map(cell).collect()
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use nextbest_models::units::Seed;
 
-use super::fit::{DemandOptions, Series, enough};
+use super::fit::{DemandOptions, Series};
+use super::slopes::enough;
 use crate::elasticity::weeks::{self, Debiased, SkuWeek};
 use crate::metrics::Estimate;
 

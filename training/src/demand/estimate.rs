@@ -135,10 +135,35 @@ pub fn population(estimates: &[Estimate]) -> Option<Population> {
         weights.iter().zip(estimates).map(|(w, estimate)| w * (estimate.value - fixed).powi(2)).sum();
     let c = sum - weights.iter().map(|weight| weight * weight).sum::<f64>() / sum;
     let between = if n > 1 && c > 0.0 { ((q - (n as f64 - 1.0)) / c).max(0.0) } else { 0.0 };
-    let weights: Vec<f64> =
-        estimates.iter().map(|estimate| (estimate.se.powi(2).max(1e-12) + between).recip()).collect();
-    let se = weights.iter().sum::<f64>().recip().sqrt();
-    Some(Population { mean: Estimate { value: weighted(&weights), se }, between, n })
+    population_of_spread(estimates, between)
+}
+
+/// The population of a known between-variance: the mean weighted by it. `None` without estimates.
+#[must_use]
+pub fn population_of_spread(estimates: &[Estimate], between: f64) -> Option<Population> {
+    let rows = || {
+        estimates.iter().map(|estimate| ((estimate.se.powi(2).max(1e-12) + between).recip(), estimate.value))
+    };
+    let total: f64 = rows().map(|(weight, _)| weight).sum();
+    let value = rows().map(|(weight, value)| weight * value).sum::<f64>() / total;
+    let mean = Estimate { value, se: total.recip().sqrt() };
+    (total > 0.0).then_some(Population { mean, between, n: estimates.len() })
+}
+
+/// The variance between members within groups: DerSimonian & Laird's, its sums over all groups, each about its own mean.
+#[must_use]
+pub fn spread_within<'g>(groups: impl IntoIterator<Item = &'g Vec<Estimate>>) -> f64 {
+    let (mut over, mut scale) = (0.0, 0.0);
+    for group in groups.into_iter().filter(|group| group.len() > 1) {
+        let weights: Vec<f64> = group.iter().map(|estimate| estimate.se.powi(2).max(1e-12).recip()).collect();
+        let sum: f64 = weights.iter().sum();
+        let rows = || weights.iter().zip(group);
+        let mean = rows().map(|(weight, estimate)| weight * estimate.value).sum::<f64>() / sum;
+        let q: f64 = rows().map(|(weight, estimate)| weight * (estimate.value - mean).powi(2)).sum();
+        over += q - (group.len() as f64 - 1.0);
+        scale += sum - weights.iter().map(|weight| weight * weight).sum::<f64>() / sum;
+    }
+    if scale > 0.0 { (over / scale).max(0.0) } else { 0.0 }
 }
 
 /// What to believe of a member: its own estimate, if there is one, pulled toward the population by precision.

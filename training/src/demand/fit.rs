@@ -3,7 +3,7 @@
 //! Where an experiment set enough prices, only its weeks tell the slope, because prices set by someone who saw demand
 //! tell little of what demand does to them; else all weeks are used, net of what the weeks before tell where that can be
 //! done (`debias`), and the report says that they were not randomised.
-//! Common ups and downs of a week enter as an offset shared by all SKUs; what neighbours' prices do is `cross`.
+//! Own slopes come from `slopes`, what neighbours' prices do from `cross`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,10 @@ use serde::Serialize;
 use super::Observation;
 use super::cross::{self, CrossEffect, Held};
 use super::debias;
-use super::estimate::{Population, given_negative, poisson, population, shrink, within_log_log};
+use super::estimate::{
+    Population, given_negative, population, population_of_spread, shrink, spread_within, within_log_log,
+};
+use super::slopes::{enough, own_slopes};
 use crate::metrics::Estimate;
 
 /// What counts as enough to tell.
@@ -73,6 +76,8 @@ pub struct DemandReport {
     pub overall: Option<Population>,
     /// By category.
     pub categories: BTreeMap<String, Population>,
+    /// What a price above the one buyers are used to does beside its slope, per unit of log price, as estimated.
+    pub loss: Option<Estimate>,
     /// What a price does to the other SKUs, by category; none of those whose weeks do not tell.
     pub cross: BTreeMap<String, CrossEffect>,
     /// Every record of the model.
@@ -101,6 +106,8 @@ pub(super) struct Series<'a> {
     /// ln(price / reference) of each week.
     pub(super) x: Vec<f64>,
     pub(super) own: Option<Estimate>,
+    /// What each week's price took off ln(units) because it was felt as a loss; 0 where no such effect was told.
+    pub(super) felt: Vec<f64>,
 }
 
 /// Fits `observations` (sorted by SKU); `category_of` tells a SKU's category.
@@ -121,9 +128,9 @@ pub fn fit(
     let n_by_experiment = series.iter().filter(|series| tells(series, true)).count();
     let n_by_all = series.iter().filter(|series| tells(series, false)).count();
     let randomised_only = n_by_experiment > 0 && 2 * n_by_experiment >= n_by_all;
-    own_slopes(&mut series, randomised_only, &options);
+    let loss = own_slopes(&mut series, randomised_only, &options);
     let (debiased, note) = if randomised_only { (None, None) } else { debias::take(&mut series, &options) };
-    let mut report = believe(observations, &series, randomised_only, options);
+    let mut report = believe(observations, &series, randomised_only, loss, options);
     report.debiased = debiased;
     report.notes.extend(note);
     let metadata = ModelMetadata {
@@ -155,56 +162,30 @@ fn a_series<'a>(weeks: &'a [Observation], category: Option<String>) -> Series<'a
     prices.sort_by(f64::total_cmp);
     let reference = prices[prices.len() / 2].round().max(1.0);
     let x = weeks.iter().map(|week| (week.price_minor / reference).ln()).collect();
-    Series { sku: &weeks[0].sku, category, reference, weeks: weeks.iter().collect(), x, own: None }
+    let felt = vec![0.0; weeks.len()];
+    Series { sku: &weeks[0].sku, category, reference, weeks: weeks.iter().collect(), x, own: None, felt }
 }
 
 impl Series<'_> {
-    fn used(&self, randomised_only: bool) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn used(&self, randomised_only: bool) -> impl Iterator<Item = usize> + '_ {
         (0..self.weeks.len()).filter(move |&at| !randomised_only || self.weeks[at].randomised)
     }
-}
 
-/// Whether the weeks used vary and sell enough to tell a slope.
-pub(super) fn enough(series: &Series<'_>, randomised_only: bool, options: &DemandOptions) -> bool {
-    let used: Vec<usize> = series.used(randomised_only).collect();
-    let units: i64 = used.iter().map(|&at| series.weeks[at].units).sum();
-    let n = used.len() as f64;
-    let mean = used.iter().map(|&at| series.x[at]).sum::<f64>() / n;
-    let sd = (used.iter().map(|&at| (series.x[at] - mean).powi(2)).sum::<f64>() / n).sqrt();
-    used.len() >= options.min_weeks && units >= options.min_units && sd >= options.min_log_price_sd
-}
-
-/// Alternates between slopes per SKU given week effects, and week effects given slopes.
-fn own_slopes(series: &mut [Series<'_>], randomised_only: bool, options: &DemandOptions) {
-    let mut effects: BTreeMap<i32, f64> = BTreeMap::new();
-    for round in 0..=options.week_rounds {
-        let mut expected: BTreeMap<i32, (f64, f64, usize)> = BTreeMap::new();
-        for series in series.iter_mut() {
-            if !enough(series, randomised_only, options) {
-                continue;
+    /// The log price that buyers of each week are used to: an exponential mean over the weeks before it, the share
+    /// `memory` kept a week; in the first week that of the reference. And the part of it that prices left which no
+    /// experiment drew.
+    pub(super) fn used_to(&self, memory: f64) -> Vec<(f64, f64)> {
+        let (mut used_to, mut last) = ((0.0, 0.0), None);
+        let one = |(week, x): (&&Observation, &f64)| {
+            if let Some((before, price, undrawn)) = last {
+                let kept = memory.powi(week.week - before);
+                used_to =
+                    (kept * used_to.0 + (1.0 - kept) * price, kept * used_to.1 + (1.0 - kept) * undrawn);
             }
-            let of = |at: &usize| effects.get(&series.weeks[*at].week).copied().unwrap_or(0.0);
-            let used: Vec<usize> = series.used(randomised_only).collect();
-            let units: Vec<f64> = used.iter().map(|&at| series.weeks[at].units as f64).collect();
-            let x: Vec<f64> = used.iter().map(|&at| series.x[at]).collect();
-            let offsets: Vec<f64> = used.iter().map(of).collect();
-            let Some(found) = poisson(&units, &x, &offsets) else {
-                series.own = None;
-                continue;
-            };
-            series.own = Some(found.slope);
-            for (at, &week) in used.iter().enumerate() {
-                let sums = expected.entry(series.weeks[week].week).or_default();
-                let mean = (found.intercept + found.slope.value * x[at]).exp();
-                *sums = (sums.0 + units[at], sums.1 + mean, sums.2 + 1);
-            }
-        }
-        if round < options.week_rounds {
-            let many =
-                expected.into_iter().filter(|(_, sums)| sums.2 >= options.min_week_skus && sums.0 > 0.0);
-            effects =
-                many.map(|(week, (sold, mean, _))| (week, (sold / mean).ln().clamp(-5.0, 5.0))).collect();
-        }
+            last = Some((week.week, *x, if week.randomised { 0.0 } else { *x }));
+            used_to
+        };
+        self.weeks.iter().zip(&self.x).map(one).collect()
     }
 }
 
@@ -212,26 +193,23 @@ fn believe(
     observations: &[Observation],
     series: &[Series<'_>],
     randomised_only: bool,
+    loss: Option<Estimate>,
     options: DemandOptions,
 ) -> DemandReport {
-    let own = |of: &dyn Fn(&Series<'_>) -> bool| -> Vec<Estimate> {
-        series.iter().filter(|series| of(series)).filter_map(|series| series.own).collect()
-    };
-    let overall = population(&own(&|_| true));
-    let mut categories = BTreeMap::new();
-    for name in series.iter().filter_map(|series| series.category.clone()) {
-        if categories.contains_key(&name) {
-            continue;
-        }
-        let members = population(&own(&|series| series.category.as_deref() == Some(name.as_str())));
-        if let (Some(members), Some(overall)) = (members, &overall) {
-            // A category's mean is itself pulled toward that of all, a category's spread toward theirs.
-            let mean = shrink(Some(members.mean), overall);
-            let pull = 1.0 / (1.0 + members.n as f64 / 5.0);
-            let between = pull * overall.between + (1.0 - pull) * members.between;
-            categories.insert(name, Population { mean, between, n: members.n });
-        }
+    let overall = population(&series.iter().filter_map(|series| series.own).collect::<Vec<_>>());
+    let mut by_category: BTreeMap<&str, Vec<Estimate>> = BTreeMap::new();
+    for (name, own) in series.iter().filter_map(|series| series.category.as_deref().zip(series.own)) {
+        by_category.entry(name).or_default().push(own);
     }
+    // Spread is one, within all categories: that of all SKUs holds what categories differ by, and the SKUs of one category
+    // are too few to tell a variance. A category's mean is itself pulled toward that of all.
+    let within = spread_within(by_category.values());
+    let pulled = |(name, own): (&str, Vec<Estimate>)| {
+        let (members, overall) = (population_of_spread(&own, within)?, overall.as_ref()?);
+        let mean = shrink(Some(members.mean), overall);
+        Some((name.to_owned(), Population { mean, ..members }))
+    };
+    let categories: BTreeMap<String, Population> = by_category.into_iter().filter_map(pulled).collect();
     let prior =
         |category: Option<&String>| category.and_then(|name| categories.get(name)).or(overall.as_ref());
     let mut records: Vec<DemandRecord> =
@@ -253,6 +231,13 @@ fn believe(
     if overall.is_none() {
         notes.push("variation_too_small: no SKU's price varied enough to tell an elasticity".to_owned());
     }
+    if let Some(loss) = loss {
+        notes.push(format!(
+            "slopes are of prices that last: what a price above the one buyers are used to does beside, {:.2} +- {:.2}, is \
+             taken off as far as it is told",
+            -loss.value, loss.se
+        ));
+    }
     notes.push("every slope of a SKU's own price is a belief given that it is negative".to_owned());
     notes.push(if cross.is_empty() {
         "what a price does to other SKUs is left out: too few weeks with drawn prices tell it".to_owned()
@@ -270,6 +255,7 @@ fn believe(
         debiased: None,
         overall,
         categories,
+        loss,
         cross,
         records,
         notes,

@@ -19,10 +19,10 @@ pub const MANAGER_RESPONSE: f64 = 0.28;
 /// Standard deviation of the manager's own whims, in log price.
 const MANAGER_NOISE: f64 = 0.03;
 /// Stationary standard deviation of a SKU's demand shock, in utility, and its correlation from week to week.
-const SHOCK_SD: f64 = 0.40;
+pub(super) const SHOCK_SD: f64 = 0.40;
 const SHOCK_MEMORY: f64 = 0.6;
 /// Share of the old reference price kept from one week to the next.
-const REFERENCE_MEMORY: f64 = 0.75;
+pub(super) const REFERENCE_MEMORY: f64 = 0.75;
 /// Weeks in one block of one rule.
 const BLOCK_WEEKS: usize = 4;
 

@@ -19,6 +19,8 @@ pub enum Purpose {
     Life = 3,
     /// The reference population over which true elasticities are averaged.
     Population = 4,
+    /// The demand shocks over which what prices bring is averaged.
+    Foresight = 5,
 }
 
 /// A stream of random numbers.

@@ -1,0 +1,248 @@
+//! Own slopes: what a SKU's own price does to its units, week effects and what is felt as a loss held.
+//!
+//! `ln u_it = a_i + e_i x_it - d L_it + r R_it + w_t`, by Poisson: x the log price over reference, R the price that buyers
+//! are used to (an exponential mean of earlier weeks'), L = max(0, x - R) what they feel as a loss (Hardie, Johnson & Fader
+//! 1993). A price that lasts is got used to, so e is what a lasting price does; without L a year of prices drawn anew each
+//! week would tell of their first week alone, and call demand too elastic. d is common to all SKUs and told by the kink at
+//! R, for R beside it takes up whatever earlier prices have to do with today's demand.
+
+use std::collections::BTreeMap;
+
+use super::estimate::poisson;
+use super::fit::{DemandOptions, Series};
+use crate::metrics::Estimate;
+
+/// Share of what one is used to that is kept from week to week; studies of brands find 0.6 to 0.9 (Briesch et al. 1997).
+const MEMORY: f64 = 0.8;
+/// Fewest weeks over all SKUs that tell of losses: some for each SKU's own level and slope, and as many again.
+const LOSS_WEEKS: usize = 200;
+
+/// What is common to all SKUs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shared {
+    used_to: f64,
+    loss: f64,
+}
+
+/// Fits each SKU's slope; returns the effect of losses as estimated, where the weeks tell one.
+pub(super) fn own_slopes(
+    series: &mut [Series<'_>],
+    randomised_only: bool,
+    options: &DemandOptions,
+) -> Option<Estimate> {
+    let mut weeks = BTreeMap::new();
+    let mut shared = Shared::default();
+    let mut told = None;
+    // Prices that follow demand make losses of rising demand: only drawn ones tell what a loss does.
+    for _ in 0..if randomised_only { 2 * options.week_rounds } else { 0 } {
+        let round = Round::of(series, randomised_only, options, &weeks, shared);
+        let Some((step, se)) = round.step() else { break };
+        weeks = round.weeks(options);
+        shared = Shared { used_to: shared.used_to + step[0], loss: shared.loss + step[1] };
+        told = Some(Estimate { value: shared.loss, se });
+    }
+    // A loss is no gain, and one within its standard error is none (James & Stein 1961, the positive part).
+    let kept = told.map_or(0.0, |loss| (1.0 - (loss.se / loss.value).powi(2)).max(0.0));
+    let loss = told.filter(|loss| loss.value > 0.0 && kept > 0.0);
+    shared = loss.map_or_else(Shared::default, |loss| Shared { loss: kept * loss.value, ..shared });
+    for _ in 0..options.week_rounds {
+        weeks = Round::of(series, randomised_only, options, &weeks, shared).weeks(options);
+    }
+    let last = Round::of(series, randomised_only, options, &weeks, shared);
+    let unsure = loss.map_or(0.0, |loss| kept.sqrt() * loss.se);
+    for (series, slope) in series.iter_mut().zip(last.slopes) {
+        series.own =
+            slope.map(|(own, share)| Estimate { value: own.value, se: own.se.hypot(share * unsure) });
+        let used_to = series.used_to(MEMORY);
+        let losses = series.x.iter().zip(used_to).map(|(x, (used_to, _))| (x - used_to).max(0.0));
+        series.felt = losses.map(|loss| -shared.loss * loss).collect();
+    }
+    told
+}
+
+/// One pass over all SKUs: slopes given what is shared, and what the rest says of what is shared.
+#[derive(Default)]
+struct Round {
+    /// Of each SKU, with what its slope takes up per unit of loss left out.
+    slopes: Vec<Option<(Estimate, f64)>>,
+    /// By week: units, those expected without its effect, SKUs.
+    sums: BTreeMap<i32, (f64, f64, usize)>,
+    n_weeks: usize,
+    gradient: [f64; 2],
+    curvature: [f64; 3],
+    /// Sums of squared gradients by week, for the sandwich.
+    squares: [f64; 3],
+}
+
+impl Round {
+    fn of(
+        series: &[Series<'_>],
+        randomised_only: bool,
+        options: &DemandOptions,
+        weeks: &BTreeMap<i32, f64>,
+        shared: Shared,
+    ) -> Self {
+        let mut round = Self::default();
+        for series in series {
+            let slope = enough(series, randomised_only, options)
+                .then(|| round.one(series, randomised_only, weeks, shared))
+                .flatten();
+            round.slopes.push(slope);
+        }
+        round
+    }
+
+    fn one(
+        &mut self,
+        series: &Series<'_>,
+        randomised_only: bool,
+        weeks: &BTreeMap<i32, f64>,
+        shared: Shared,
+    ) -> Option<(Estimate, f64)> {
+        let used: Vec<usize> = series.used(randomised_only).collect();
+        let column = |of: &dyn Fn(usize) -> f64| -> Vec<f64> { used.iter().map(|&at| of(at)).collect() };
+        let used_to = series.used_to(MEMORY);
+        let units = column(&|at| series.weeks[at].units as f64);
+        let x = column(&|at| series.x[at]);
+        let mut known = column(&|at| used_to[at].1);
+        let mut loss = column(&|at| (series.x[at] - used_to[at].0).max(0.0));
+        let felt: Vec<f64> =
+            known.iter().zip(&loss).map(|(r, loss)| shared.used_to * r - shared.loss * loss).collect();
+        let effect = |at: usize| weeks.get(&series.weeks[used[at]].week).copied().unwrap_or(0.0);
+        let offsets: Vec<f64> = felt.iter().enumerate().map(|(at, felt)| felt + effect(at)).collect();
+        let found = poisson(&units, &x, &offsets)?;
+        let mean = |at: usize| (found.intercept + found.slope.value * x[at] + offsets[at]).exp();
+        let means: Vec<f64> = (0..used.len()).map(mean).collect();
+        for (at, &week) in used.iter().enumerate() {
+            let sums = self.sums.entry(series.weeks[week].week).or_default();
+            *sums = (sums.0 + units[at], sums.1 + means[at] / effect(at).exp(), sums.2 + 1);
+        }
+        freed(&mut known, &x, &means);
+        let share = freed(&mut loss, &x, &means);
+        for at in 0..used.len() {
+            let (rest, k, l) = (units[at] - means[at], known[at], -loss[at]);
+            self.gradient = [self.gradient[0] + rest * k, self.gradient[1] + rest * l];
+            for (sums, factor) in [(&mut self.curvature, means[at]), (&mut self.squares, rest * rest)] {
+                *sums = [sums[0] + factor * k * k, sums[1] + factor * k * l, sums[2] + factor * l * l];
+            }
+        }
+        self.n_weeks += used.len();
+        Some((found.slope, share))
+    }
+
+    /// Newton's step for what is shared, and the standard error of the effect of losses (White 1980).
+    fn step(&self) -> Option<([f64; 2], f64)> {
+        let ([a, b, c], [p, q, r]) = (self.curvature, self.squares);
+        let det = a * c - b * b;
+        if self.n_weeks < LOSS_WEEKS || det <= 1e-9 * a * c {
+            return None;
+        }
+        let [g, h] = self.gradient;
+        let bounded = |step: f64| step.clamp(-1.0, 1.0);
+        let step = [bounded((c * g - b * h) / det), bounded((a * h - b * g) / det)];
+        Some((step, (b * b * p - 2.0 * a * b * q + a * a * r).max(0.0).sqrt() / det))
+    }
+
+    /// What each week was like beside the slopes: ln(units / expected) over its SKUs.
+    fn weeks(&self, options: &DemandOptions) -> BTreeMap<i32, f64> {
+        let many = self.sums.iter().filter(|(_, sums)| sums.2 >= options.min_week_skus && sums.0 > 0.0);
+        many.map(|(week, (sold, mean, _))| (*week, (sold / mean).ln().clamp(-5.0, 5.0))).collect()
+    }
+}
+
+/// Takes out of `column` what a constant and `x` tell of it by weighted least squares; its slope on x.
+fn freed(column: &mut [f64], x: &[f64], weights: &[f64]) -> f64 {
+    let total: f64 = weights.iter().sum();
+    let mean = |of: &[f64]| of.iter().zip(weights).map(|(v, w)| v * w).sum::<f64>() / total;
+    let (mx, my) = (mean(x), mean(column));
+    let both = x.iter().zip(column.iter()).zip(weights);
+    let (sxx, sxy) = both.fold((0.0, 0.0), |(sxx, sxy), ((x, y), w)| {
+        (sxx + w * (x - mx).powi(2), sxy + w * (x - mx) * (y - my))
+    });
+    let slope = if sxx > 0.0 { sxy / sxx } else { 0.0 };
+    column.iter_mut().zip(x).for_each(|(value, x)| *value -= my + slope * (x - mx));
+    slope
+}
+
+/// Whether the weeks used vary and sell enough to tell a slope.
+pub(super) fn enough(series: &Series<'_>, randomised_only: bool, options: &DemandOptions) -> bool {
+    let used: Vec<usize> = series.used(randomised_only).collect();
+    let units: i64 = used.iter().map(|&at| series.weeks[at].units).sum();
+    let n = used.len() as f64;
+    let mean = used.iter().map(|&at| series.x[at]).sum::<f64>() / n;
+    let sd = (used.iter().map(|&at| (series.x[at] - mean).powi(2)).sum::<f64>() / n).sqrt();
+    used.len() >= options.min_weeks && units >= options.min_units && sd >= options.min_log_price_sd
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, Normal, Poisson};
+
+    use crate::demand::{DemandOptions, DemandReport, Observation, fit};
+
+    const N_SKUS: usize = 40;
+
+    /// Two years of prices drawn each week for three blocks of four weeks in four and set by a manager who sees demand,
+    /// whose shocks last, in the fourth; buyers with an elasticity of -2 and `loss` beside it, who are used to 0.75 of what
+    /// they were used to the week before.
+    fn shop(loss: f64, seed: u64) -> Vec<Observation> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let shocks = Normal::new(0.0, 0.2).unwrap();
+        let mut found = Vec::new();
+        for sku in 0..N_SKUS {
+            let (mut used_to, mut shock) = (0.0_f64, 0.0);
+            for week in 0..104 {
+                let drawn = (week / 4 + sku) % 4 != 0;
+                shock = 0.6 * shock + shocks.sample(&mut rng);
+                let arms = [0.85, 0.92, 1.0, 1.08, 1.15];
+                let log = if drawn { f64::ln(arms[rng.random_range(0..5)]) } else { 0.3 * shock };
+                let log_units = 4.0 + shock - 2.0 * log - loss * (log - used_to).max(0.0);
+                let units = Poisson::new(log_units.exp()).unwrap().sample(&mut rng) as i64;
+                used_to = 0.75 * used_to + 0.25 * log;
+                found.push(Observation {
+                    sku: format!("S{sku:03}"),
+                    week: i32::try_from(week).unwrap(),
+                    price_minor: 1000.0 * log.exp(),
+                    units,
+                    n_orders: units as u64,
+                    n_shown: 0,
+                    randomised: drawn,
+                });
+            }
+        }
+        found
+    }
+
+    fn report(loss: f64, seed: u64) -> DemandReport {
+        fit(&shop(loss, seed), |_| None, DemandOptions::default()).unwrap().report
+    }
+
+    /// Within 4 standard errors of the truth, in several shops; the mean slope, whose error holds that of the loss (about a
+    /// half of it, the slope of a loss on a price), is that of a price that lasts.
+    #[test]
+    fn losses_are_told_apart_from_lasting_prices() {
+        for seed in 1..=3 {
+            let report = report(1.2, seed);
+            let (loss, mean) = (report.loss.unwrap(), report.overall.unwrap().mean);
+            assert!((loss.value - 1.2).abs() < 4.0 * loss.se, "{loss:?}");
+            let se = mean.se.hypot(0.5 * loss.se);
+            assert!((mean.value + 2.0).abs() < 4.0 * se, "{mean:?} {loss:?}");
+            assert!(
+                mean.value > -2.6 + se,
+                "-2.6 is what a year of first weeks would say: {mean:?} {loss:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_losses_none_is_told_and_slopes_stay() {
+        for seed in 4..=6 {
+            let report = report(0.0, seed);
+            let (loss, mean) = (report.loss.unwrap(), report.overall.unwrap().mean);
+            assert!(loss.value.abs() < 4.0 * loss.se, "{loss:?}");
+            assert!((mean.value + 2.0).abs() < 4.0 * mean.se.hypot(0.5 * loss.se), "{mean:?} {loss:?}");
+        }
+    }
+}
