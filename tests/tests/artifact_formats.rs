@@ -34,7 +34,9 @@ fn format_1_opens_and_scores() {
     let demand = artifact.demand().unwrap();
     let curve = demand.curve("SKU-2", None, 1000).unwrap();
     assert_eq!(curve.level, DemandLevel::Sku);
-    assert!((curve.relative(2000) - 0.25).abs() < 1e-12);
+    // Elasticity -2, with half its variance times the squared log ratio on top.
+    let uncertain = (0.5 * (curve.elasticity.se * 2.0_f64.ln()).powi(2)).exp();
+    assert!((curve.relative(2000) - 0.25 * uncertain).abs() < 1e-12);
 }
 
 #[test]
