@@ -12,6 +12,7 @@ use serde::Serialize;
 pub mod estimate;
 mod slopes;
 pub mod cross;
+mod records;
 pub mod fit;
 
 pub use fit::{DemandOptions, DemandReport, FitError, TrainedDemand, fit};
