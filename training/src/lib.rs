@@ -20,5 +20,6 @@ pub mod seal;
 pub mod event_log;
 pub mod import;
 pub mod simulate;
+pub mod price_loop;
 
 use nextbest_models::nearest;

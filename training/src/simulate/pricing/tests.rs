@@ -68,14 +68,14 @@ fn pearson(with_shocks: bool) -> (f64, f64) {
         lines[usize::try_from(day / 7).unwrap()][sku] += 1.0;
     }
     let (mut sum, mut freedom) = (0.0, 0.0);
-    for week in 44..52 {
+    for (week, lines) in lines.iter().enumerate().take(52).skip(44) {
         let offers = &shop.market().weeks[week].offers;
         let of = |f: fn(&super::super::market::Offer) -> f64| std::array::from_fn(|sku| f(&offers[sku]));
         let prices = std::array::from_fn(|sku| offers[sku].price_minor);
         let shocks = if with_shocks { of(|offer| offer.shock) } else { [0.0; N_SKUS] };
         let units = demand.units_under(&prices, &of(|offer| offer.reference_ratio), &shocks);
         for category in 0..N_CATEGORIES {
-            let (n, p) = (&lines[week][skus_of(category)], &units[skus_of(category)]);
+            let (n, p) = (&lines[skus_of(category)], &units[skus_of(category)]);
             let per_unit = n.iter().sum::<f64>() / p.iter().sum::<f64>();
             sum += n.iter().zip(p).map(|(n, p)| (n - p * per_unit).powi(2) / (p * per_unit)).sum::<f64>();
             freedom += n.len() as f64 - 1.0;
@@ -105,8 +105,8 @@ fn nobody_beats_the_oracle() {
         .collect();
     let best = demand.settled(&demand.best(&allowed));
     let mut rng = ChaCha8Rng::seed_from_u64(9);
-    for ratio in 0..ratios.len() {
-        let same = std::array::from_fn(|sku| allowed[sku][ratio]);
+    for at in 0..ratios.len() {
+        let same = std::array::from_fn(|sku: usize| allowed[sku].get(at).copied().unwrap_or(0));
         assert!(demand.settled(&same) <= best);
     }
     let oracle = demand.best(&allowed);
