@@ -13,6 +13,7 @@ mod debias;
 pub mod estimate;
 mod slopes;
 pub mod cross;
+mod records;
 pub mod fit;
 
 pub use fit::{DemandOptions, DemandReport, FitError, TrainedDemand, fit};

@@ -22,6 +22,7 @@ pub mod seal;
 pub mod event_log;
 pub mod import;
 pub mod simulate;
+pub mod price_loop;
 
 mod cholesky;
 

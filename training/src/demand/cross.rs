@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::estimate::population;
+use super::estimate::{given_a_share, population};
 use super::fit::Series;
 use crate::metrics::Estimate;
 
@@ -22,6 +22,8 @@ const SEASON_WEEKS: usize = 16;
 const FREE_WEEKS: usize = 12;
 /// Fewest units a category sells in a mean week: below, the logarithm of a count is not nearly normal.
 const LEAST_UNITS: f64 = 20.0;
+/// Standard deviation of a number of which nothing is known but that it lies in 0 ..= 1: of the uniform law.
+const UNTOLD_SE: f64 = 0.288_675_134_594_812_9;
 /// Rounds of proportional fitting between SKUs and weeks.
 const ROUNDS: usize = 20;
 
@@ -30,7 +32,7 @@ const ROUNDS: usize = 20;
 pub struct CrossEffect {
     /// What its own weeks tell.
     pub own: Estimate,
-    /// After shrinking diversion toward the categories' mean, and that toward 0.
+    /// After shrinking diversion toward the categories' mean, and that into 0 ..= 1.
     pub believed: Estimate,
     /// SKUs of the category.
     pub n_skus: usize,
@@ -81,21 +83,22 @@ struct Told {
     n_weeks: usize,
 }
 
-/// Empirical Bayes on diversion: each category toward the mean of all by the spread between them, the mean toward 0 by
-/// `1 - (se / mean)^2`, the positive part (James & Stein 1961): a mean within its own standard error is 0. No more buyers can
-/// come than left: at most 1.
+/// Empirical Bayes on diversion: each category toward the mean of all by the spread between them; the mean given that it
+/// lies in 0 ..= 1, for a dearer SKU sends none of its neighbours' buyers away and no more than it loses to them. Where the
+/// weeks tell the mean worse than those bounds alone do ([`UNTOLD_SE`]), nothing is told.
 fn believe(told: &[Told]) -> BTreeMap<String, CrossEffect> {
     let shares: Vec<Estimate> = told.iter().map(|told| told.share).collect();
-    let Some(all) = population(&shares) else { return BTreeMap::new() };
-    let mean = all.mean;
-    let mean_kept = (1.0 - (mean.se / mean.value).powi(2)).max(0.0);
+    let Some(all) = population(&shares).filter(|all| all.mean.se < UNTOLD_SE) else {
+        return BTreeMap::new();
+    };
+    let mean = given_a_share(all.mean);
     let one = |told: &Told| {
         let Told { share, lost, n_skus, n_weeks, .. } = *told;
         let kept = all.between / (all.between + share.se.powi(2).max(1e-12));
-        let value = kept * share.value + (1.0 - kept) * mean_kept * mean.value;
+        let value = kept * share.value + (1.0 - kept) * mean.value;
         let variance = kept * share.se.powi(2) + ((1.0 - kept) * mean.se).powi(2);
         let own = Estimate { value: lost * share.value, se: lost * share.se };
-        let believed = Estimate { value: lost * value.min(1.0), se: lost * variance.sqrt() };
+        let believed = Estimate { value: lost * value.clamp(0.0, 1.0), se: lost * variance.sqrt() };
         (told.name.clone(), CrossEffect { own, believed, n_skus, n_weeks })
     };
     told.iter().map(one).collect()

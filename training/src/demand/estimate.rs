@@ -200,6 +200,23 @@ pub fn given_negative(belief: Estimate) -> [f64; 4] {
     [mean, se * variance.sqrt(), point(0.025), point(0.975).min(-1e-9)]
 }
 
+/// A belief N(value, se^2) given that the number lies in 0 ..= 1: mean and standard deviation (Johnson, Kotz & Balakrishnan
+/// 1994, 13.10).
+#[must_use]
+pub fn given_a_share(belief: Estimate) -> Estimate {
+    let se = belief.se.max(1e-9);
+    let (a, b) = (-belief.value / se, (1.0 - belief.value) / se);
+    let density = |z: f64| (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let mass = normal_cdf(b) - normal_cdf(a);
+    if mass < 1e-9 {
+        // All but nothing of the belief lies outside: the nearer bound.
+        return Estimate { value: belief.value.clamp(0.0, 1.0), se: 0.0 };
+    }
+    let shift = (density(a) - density(b)) / mass;
+    let variance = 1.0 + (a * density(a) - b * density(b)) / mass - shift * shift;
+    Estimate { value: (belief.value + se * shift).clamp(0.0, 1.0), se: se * variance.max(0.0).sqrt() }
+}
+
 /// The standard normal distribution function, by the complementary error function of Numerical Recipes (2007, 6.2.2)
 /// to 1.2e-7 relative.
 #[must_use]
@@ -247,6 +264,19 @@ mod tests {
         assert!((found.slope.value + 2.5).abs() < 1e-8 && (found.intercept - 3.0).abs() < 1e-8);
         assert_eq!(poisson(&units, &[0.1; 10], &offsets), None, "a price that never moves tells nothing");
         assert_eq!(poisson(&[0.0; 10], &x, &offsets), None);
+    }
+
+    #[test]
+    fn a_share_is_believed_between_its_bounds() {
+        let of = |value, se| given_a_share(Estimate { value, se });
+        // Little is cut off; half is: mean se sqrt(2 / pi); a belief that knows little is nearly the uniform's, 1/2 and
+        // 1/sqrt(12), moved by what it knows: (0.3 - 1/2) / (12 se^2), to first order of 1 / (12 se^2) = 1/48.
+        assert!((of(0.4, 0.05).value - 0.4).abs() < 1e-6 && (of(0.4, 0.05).se - 0.05).abs() < 1e-6);
+        assert!((of(0.0, 0.1).value - 0.1 * (2.0 / std::f64::consts::PI).sqrt()).abs() < 1e-6);
+        let (little, order) = (of(0.3, 2.0), 1.0 / 48.0_f64);
+        assert!((little.value - (0.5 - 0.2 * order)).abs() < order.powi(2));
+        assert!((little.se - 12.0_f64.sqrt().recip()).abs() < order.powi(2).sqrt() * 0.2);
+        assert_eq!((of(-5.0, 0.1).value, of(7.0, 0.1).value), (0.0, 1.0));
     }
 
     #[test]

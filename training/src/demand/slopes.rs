@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::estimate::poisson;
+use super::estimate::{given_negative, poisson};
 use super::fit::{DemandOptions, Series};
 use crate::metrics::Estimate;
 
@@ -41,15 +41,14 @@ pub(super) fn own_slopes(
         shared = Shared { used_to: shared.used_to + step[0], loss: shared.loss + step[1] };
         told = Some(Estimate { value: shared.loss, se });
     }
-    // A loss is no gain, and one within its standard error is none (James & Stein 1961, the positive part).
-    let kept = told.map_or(0.0, |loss| (1.0 - (loss.se / loss.value).powi(2)).max(0.0));
-    let loss = told.filter(|loss| loss.value > 0.0 && kept > 0.0);
-    shared = loss.map_or_else(Shared::default, |loss| Shared { loss: kept * loss.value, ..shared });
+    // What is felt as a loss takes buyers away, or none: its effect is believed given that.
+    let believed = told.map(|loss| given_negative(Estimate { value: -loss.value, se: loss.se }));
+    let [loss, unsure] = believed.map_or([0.0; 2], |[value, se, ..]| [-value, se]);
+    shared = Shared { loss, ..shared };
     for _ in 0..options.week_rounds {
         weeks = Round::of(series, randomised_only, options, &weeks, shared).weeks(options);
     }
     let last = Round::of(series, randomised_only, options, &weeks, shared);
-    let unsure = loss.map_or(0.0, |loss| kept.sqrt() * loss.se);
     for (series, slope) in series.iter_mut().zip(last.slopes) {
         series.own =
             slope.map(|(own, share)| Estimate { value: own.value, se: own.se.hypot(share * unsure) });

@@ -126,7 +126,7 @@ mod tests {
     fn the_example_prices_what_the_shop_sells() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/pricing.toml");
         let text = std::fs::read_to_string(path).unwrap();
-        let (terms, skus) = text.split_at(text.find("[[sku]]").unwrap());
+        let (terms, skus) = text.split_at(text.find("\n[[sku]]\n").unwrap() + 1);
         if std::env::var_os("NEXTBEST_WRITE").is_some() {
             std::fs::write(path, format!("{terms}{}", skus_toml())).unwrap();
         }

@@ -158,6 +158,26 @@ impl TrueDemand {
         std::array::from_fn(|sku| REFERENCE_MEMORY * references[sku] + (1.0 - REFERENCE_MEMORY) * posted[sku])
     }
 
+    /// Of each SKU at list prices, once everybody is used to a price: the slope of its units on its own price, and that of
+    /// the units of the rest of its category, logarithms per logarithm from 0.9 to 1.1 of the list price.
+    #[must_use]
+    pub fn slopes(&self) -> [(f64, f64); N_SKUS] {
+        let list = self.list();
+        std::array::from_fn(|sku| {
+            let at = |ratio: f64| {
+                let mut prices = list;
+                prices[sku] = (list[sku] as f64 * ratio).round() as i64;
+                let units = self.units(&prices, &self.used_to(&prices));
+                let category = skus_of(sku / SKUS_PER_CATEGORY);
+                let others: f64 = category.filter(|other| *other != sku).map(|other| units[other]).sum();
+                (self.log_ratio(sku, prices[sku]), units[sku].ln(), others.ln())
+            };
+            let (low, high) = (at(0.9), at(1.1));
+            let width = high.0 - low.0;
+            ((high.1 - low.1) / width, (high.2 - low.2) / width)
+        })
+    }
+
     /// The list prices.
     #[must_use]
     pub fn list(&self) -> [i64; N_SKUS] {

@@ -31,7 +31,7 @@ fn shop(k: f64, manager: bool, seed: u64) -> Vec<Observation> {
     let total: f64 = shares.iter().sum();
     let mut found = Vec::new();
     for category in 0..N_CATEGORIES {
-        for (week, common_log) in common.iter().enumerate() {
+        for (week, common) in common.iter().enumerate() {
             let season = 0.5 * (week as f64 / 9.0 + category as f64).sin();
             let shock: Vec<f64> = (0..N_SKUS).map(|_| shocks.sample(&mut rng)).collect();
             let arms = [0.85, 0.92, 1.0, 1.08, 1.15];
@@ -47,7 +47,7 @@ fn shop(k: f64, manager: bool, seed: u64) -> Vec<Observation> {
             };
             for sku in 0..N_SKUS {
                 let mean = 120.0 * shares[sku] / total * N_SKUS as f64;
-                let log_units = mean.ln() + season + common_log + shock[sku] - 2.0 * log[sku] + pull(sku);
+                let log_units = mean.ln() + season + common + shock[sku] - 2.0 * log[sku] + pull(sku);
                 let units = Poisson::new(log_units.exp()).unwrap().sample(&mut rng) as i64;
                 found.push(Observation {
                     sku: format!("C{category}-{sku}"),
