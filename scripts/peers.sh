@@ -111,5 +111,7 @@ fi
 if with loop; then
     report echo
     report "$(built closed_loop)" --bench
+    report echo
+    report "$(built price_loop)" --bench
 fi
 mv "$work/page.md" docs/benchmarks.md

@@ -40,10 +40,9 @@ fn main() {
     told::tell(&rounds, n_customers, n_days);
 }
 
-/// The example's rules, with a largest step and a week between reviews.
+/// The example's rules, with a week between reviews.
 fn rules() -> PricingRules {
     let text = include_str!("../../../examples/shop/pricing.toml");
-    let text = text.replace("max_step_ratio = 0.1 ", "max_step_ratio = 0.15 ");
     let text = text.replace("cool_down_hours = 24 ", "cool_down_hours = 168 ");
     PricingRules::parse(&text).unwrap()
 }

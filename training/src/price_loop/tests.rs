@@ -10,10 +10,9 @@ use nextbest_models::units::Seed;
 use super::*;
 use crate::simulate::DEFAULT_START;
 
-/// The example's rules, with a largest step and a week between reviews.
+/// The example's rules, with a week between reviews.
 fn rules() -> PricingRules {
     let text = include_str!("../../../examples/shop/pricing.toml");
-    let text = text.replace("max_step_ratio = 0.1 ", "max_step_ratio = 0.15 ");
     let text = text.replace("cool_down_hours = 24 ", "cool_down_hours = 168 ");
     let rules = PricingRules::parse(&text).unwrap();
     assert_eq!(rules.default.max_step_ratio, Some(0.15), "the example's line reads as expected");
