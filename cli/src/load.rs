@@ -6,7 +6,7 @@ use nextbest_functions::app::App;
 use nextbest_functions::auth::AuthMode;
 use nextbest_functions::clock::Clock;
 use nextbest_functions::config::{Config, DEFAULT_DEADLINE};
-use nextbest_functions::events::shown::{Ledgers, count_in, merge, note_in};
+use nextbest_functions::events::shown::{Ledgers, count_in, note, note_in};
 use nextbest_functions::keys::Keys;
 use nextbest_functions::signing::QuoteKeys;
 use nextbest_functions::snapshot;
@@ -123,7 +123,9 @@ pub async fn load(
     let (mut next, mut ledgers, mut orders) = (buckets.next(), Ledgers::new(), Orders::new());
     while let Some(folded) = next {
         let (states, prices, n_refused) = folded.await??;
-        merge(&mut ledgers, prices.ledgers);
+        for (key, ledger) in prices.ledgers {
+            ledgers.entry(key).or_default().merge(&ledger);
+        }
         prices.orders.into_iter().for_each(|(key, units)| *orders.entry(key).or_default() += units);
         next = buckets.next();
         let written = store.load_customers(&folder.project.schema, &states).await?;
@@ -133,7 +135,9 @@ pub async fn load(
         loaded.n_refused += n_refused;
         bar.inc(1);
     }
-    loaded.n_ledgers = store.load_ledgers(&ledgers).await?.n_items;
+    // Beside what is there: prices that were quoted are in no event log.
+    note(store, &ledgers).await?;
+    loaded.n_ledgers = ledgers.len();
     if folder.project.pricing.demand_reaction.is_some() {
         store.load_orders(&orders).await?;
     }

@@ -88,7 +88,8 @@ async fn take_in(
     let n_events = check_size(&batch)?;
     let ids = batch.events.iter().map(event_id).collect::<Vec<_>>();
     let (groups, mut answers) = parse(batch, now);
-    let shown = shown::prices(groups.values().flatten().map(|(_, event)| event));
+    let mut shown = shown::Ledgers::new();
+    groups.values().flatten().for_each(|(_, event)| shown::note_in(&mut shown, event));
     timing.step("parse");
 
     let (folded, changes) = fold(&app, groups, now).await?;
@@ -99,7 +100,7 @@ async fn take_in(
 
     // Also of events that are known already: a ledger holds a price once, however often it is told, and an earlier
     // request may have ended between the two.
-    shown::note(&app, shown).await?;
+    shown::note(&app.store, &shown).await?;
     let accepted = folded
         .iter()
         .filter(|(_, _, answer)| matches!(answer, Ok(Applied::Accepted | Applied::LateAccepted)));

@@ -1,5 +1,6 @@
 //! Whole-system tests live in `tests/`; this library holds what they share: a small project with sealed models,
-//! DynamoDB stand-ins, a proxy that injects faults, a server over them, and an emulated Lambda runtime interface.
+//! DynamoDB stand-ins, a proxy that injects faults, a server over them, an emulated Lambda runtime interface,
+//! and the statistics of benchmarks over seeds.
 
 #[path = "../../cli/src/embedded.rs"]
 pub mod embedded;
@@ -8,4 +9,5 @@ pub mod data;
 pub mod fault;
 pub mod fixture;
 pub mod runtime;
+pub mod seeds;
 pub mod world;

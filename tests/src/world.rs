@@ -31,6 +31,7 @@ pub struct World {
     pub client: reqwest::Client,
     /// The store, past the faults.
     pub endpoint: String,
+    faulty: String,
     /// The project folder.
     pub folder: tempfile::TempDir,
     _backend: Backend,
@@ -68,6 +69,7 @@ impl World {
             keys,
             client,
             endpoint: backend.endpoint.clone(),
+            faulty: endpoint,
             folder,
             _backend: backend,
         }
@@ -76,6 +78,11 @@ impl World {
     /// Another process over the same store, without faults, at `at`.
     pub async fn again(&self, at: Timestamp) -> (String, App) {
         serve(&self.config, &self.endpoint, at).await
+    }
+
+    /// Another process over the same store, behind the same faults, at `at`.
+    pub async fn through_faults(&self, at: Timestamp) -> (String, App) {
+        serve(&self.config, &self.faulty, at).await
     }
 
     /// Asks as a CRM.

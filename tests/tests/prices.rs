@@ -1,9 +1,13 @@
 //! Quotes over HTTP: the same for the same customer, in the ledger, signed, redeemed once, and lawful.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use nextbest_functions::events::shown::{Ledgers, note, note_in};
 use nextbest_functions::keys::Role;
 use nextbest_functions::signing::QuoteKeys;
+use nextbest_functions::store::PriceBook;
+use nextbest_models::event::Event;
 use nextbest_models::units::{DAY_MS, Timestamp};
 use nextbest_tests::fault::Fault;
 use nextbest_tests::fixture::{self, key, now};
@@ -340,6 +344,85 @@ async fn the_ledger_knows_what_was_shown_and_what_may_be_claimed() {
     let (status, problem) = desk.post(QUOTE, &announced(40)).await;
     assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("guardrails_conflict")));
     assert!(problem["detail"].as_str().unwrap().contains("prior_price for at most 839"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_discount_goes_on_at_its_price_and_is_nobody_elses() {
+    let world = world("", "[market.GB]\n").await;
+    let ask = |customer: &str, since: Option<Timestamp>, percent: Option<i64>| {
+        let item = json!({ "sku": "MUG", "announced_percent": percent, "announced_since": since });
+        json!({ "customer_id": customer, "currency": "GBP", "market": "GB", "items": [item] })
+    };
+    let (before, start) = (now().plus_days(-1), now());
+    let usual = price(&Desk::at(&world, before).await.quote(&ask("a", None, None)).await);
+    let sale = Desk::at(&world, start).await.quote(&ask("b", Some(start), Some(8))).await;
+    assert_eq!((usual, price(&sale)), (1199, 1099));
+    let next_day = Desk::at(&world, start.plus_days(1)).await;
+    let goes_on = next_day.quote(&ask("c", Some(start), Some(8))).await;
+    assert_eq!(price(&goes_on), 1099, "not 8 % of what was 8 % off already");
+    assert_eq!(goes_on["items"][0]["legal"]["lowest_prior_minor"], usual);
+    assert_eq!(
+        price(&next_day.quote(&ask("d", None, None)).await),
+        usual,
+        "who was announced nothing pays as before"
+    );
+    for (since, percent) in
+        [(Some(start.plus_days(9)), Some(8)), (Some(start.plus_days(-500)), Some(8)), (Some(start), None)]
+    {
+        let (status, problem) = next_day.post(QUOTE, &ask("e", since, percent)).await;
+        assert_eq!(
+            (status.as_u16(), &problem["path"]),
+            (422, &json!("items[0].announced_since")),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_load_adds_to_the_ledgers_and_takes_nothing_from_them() {
+    let world = world("", "").await;
+    let desk = Desk::at(&world, now()).await;
+    let quoted = price(&desk.quote(&basket("a")).await);
+    let shown = |minor: i64, days: i32| {
+        let event = json!({ "event_id": "e", "type": "price_shown", "occurred_at": now().plus_days(-days), "customer_id": "b",
+                            "sku": "MUG", "value": { "amount_minor": minor, "currency": "GBP" } });
+        serde_json::from_value::<Event>(event).unwrap()
+    };
+    let mut loaded = Ledgers::new();
+    [shown(1399, 20), shown(1499, 3)].iter().for_each(|event| note_in(&mut loaded, event));
+    assert_eq!(note(&world.app.store, &loaded).await.unwrap(), 1);
+    assert_eq!(note(&world.app.store, &loaded).await.unwrap(), 0, "loaded again, nothing is new");
+    let key = loaded.keys().next().unwrap().clone();
+    let book: PriceBook<()> = world.app.store.price_book([key.clone()], None).await.unwrap();
+    let ledger = &book.ledgers[&key].value;
+    assert_eq!(ledger.prices.keys().copied().collect::<Vec<_>>(), [quoted, 1399, 1499]);
+    assert_eq!(ledger.standing.map(|standing| standing.price_minor), Some(quoted));
+}
+
+/// The calls of the store that two quotes of one basket by different customers take, a price that stands and one not due.
+#[tokio::test]
+async fn a_quote_is_one_read_and_one_write_and_asks_for_orders_only_when_a_price_is_due() {
+    let calls: &'static Mutex<Vec<String>> = Box::leak(Box::default());
+    let plan = |operation: &str, _: usize| {
+        calls.lock().unwrap().push(operation.to_owned());
+        Fault::None
+    };
+    let world = World::with("", Duration::from_secs(20), plan).await;
+    let rest =
+        "[demand_reaction]\nhalf_life_hours = 12\nreaction = 1\nmax_tilt_ratio = 0.2\nprior_units = 1\n";
+    let file = world.folder.path().join("pricing.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[default]\n", "[default]\ncool_down_hours = 24\n") + rest).unwrap();
+    let (base, _) = world.through_faults(now()).await;
+    let desk = Desk { world: &world, base };
+    let told = async |customer: &str| {
+        calls.lock().unwrap().clear();
+        desk.quote(&basket(customer)).await;
+        calls.lock().unwrap().clone()
+    };
+    assert_eq!(told("a").await, ["BatchGetItem", "Query", "TransactWriteItems"]);
+    assert_eq!(told("b").await, ["BatchGetItem", "TransactWriteItems"]);
+    assert_eq!(told("b").await, ["BatchGetItem", "GetItem"], "the same quote again is only read");
 }
 
 #[tokio::test]

@@ -22,7 +22,6 @@ mod nuisance;
 mod ols;
 mod panel;
 mod report;
-mod student;
 pub(crate) mod weeks;
 
 pub use error::{ElasticityError, Fault};

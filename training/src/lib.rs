@@ -8,6 +8,7 @@ pub mod learner;
 pub mod calibration;
 pub mod interval;
 pub mod metrics;
+pub mod student;
 pub mod selection;
 pub mod diagnostics;
 pub mod demand;

@@ -3,21 +3,17 @@
 //! The ledger is what discounts are claimed on, so it is written or the request fails and is sent again. The counts only
 //! move prices a little; a failure is logged and let pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nextbest_models::event::{Event, EventType};
 use nextbest_models::pricing::Ledger;
 use nextbest_models::pricing::rules::ANY;
-use nextbest_models::units::Timestamp;
 
 use crate::app::App;
-use crate::store::{LedgerKey, Orders, PriceBook, StoreError};
+use crate::store::{LedgerKey, Orders, PriceBook, Store, StoreError};
 
 /// Ledgers by what they are of.
 pub type Ledgers = BTreeMap<LedgerKey, Ledger>;
-
-/// Prices shown of one unit, in minor units, and when, by ledger.
-pub(super) type Shown = BTreeMap<LedgerKey, BTreeSet<(i64, Timestamp)>>;
 
 /// The price that `event` says was shown, in minor units, and where; the market is the attribute `market`.
 fn price(event: &Event) -> Option<(LedgerKey, i64)> {
@@ -31,51 +27,28 @@ fn price(event: &Event) -> Option<(LedgerKey, i64)> {
     (price_minor > 0).then(|| (LedgerKey { sku: sku.clone(), market, channel }, price_minor))
 }
 
-/// The prices that `events` say were shown.
-pub(super) fn prices<'e>(events: impl Iterator<Item = &'e Event>) -> Shown {
-    let mut shown = Shown::new();
-    for event in events {
-        if let Some((key, price_minor)) = price(event) {
-            shown.entry(key).or_default().insert((price_minor, event.occurred_at));
-        }
-    }
-    shown
-}
-
-/// Notes in `ledgers` what `event` says was shown: for a load of the whole log.
+/// Notes in `ledgers` what `event` says was shown.
 pub fn note_in(ledgers: &mut Ledgers, event: &Event) {
     if let Some((key, price_minor)) = price(event) {
         ledgers.entry(key).or_default().show(price_minor, event.occurred_at);
     }
 }
 
-/// Adds `more` to `ledgers`.
-pub fn merge(ledgers: &mut Ledgers, more: Ledgers) {
-    for (key, ledger) in more {
-        let mine = ledgers.entry(key).or_default();
-        for (price_minor, shown) in ledger.prices {
-            mine.show(price_minor, shown.first);
-            mine.show(price_minor, shown.last);
-        }
-    }
-}
-
-/// Notes them.
-pub(super) async fn note(app: &App, shown: Shown) -> Result<(), StoreError> {
+/// Notes `shown` in the stored ledgers, beside what they hold already; how many had to be written.
+pub async fn note(store: &Store, shown: &Ledgers) -> Result<usize, StoreError> {
     if shown.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     // Most are known: one read tells which are not.
-    let mut book: PriceBook<()> = app.store.price_book(shown.keys().cloned(), None).await?;
-    for (key, prices) in shown {
-        let show = |ledger: &mut Ledger| {
-            prices.iter().fold(false, |changed, (price, at)| ledger.show(*price, *at) || changed)
-        };
-        if book.ledgers.get_mut(&key).is_none_or(|ledger| show(&mut ledger.value)) {
-            app.store.show_prices(&key, show).await?;
+    let mut book: PriceBook<()> = store.price_book(shown.keys().cloned(), None).await?;
+    let mut n_written = 0;
+    for (key, ledger) in shown {
+        if book.ledgers.get_mut(key).is_none_or(|stored| stored.value.merge(ledger)) {
+            store.show_prices(key, |stored| stored.merge(ledger)).await?;
+            n_written += 1;
         }
     }
-    Ok(())
+    Ok(n_written)
 }
 
 /// Counts in `orders` what `event` says was ordered.

@@ -3,7 +3,7 @@
 use nextbest_models::customer::CustomerId;
 use nextbest_models::pricing::ledger::claimable_percent;
 use nextbest_models::pricing::rules::{Objective, PriceExploration};
-use nextbest_models::pricing::{Guardrail, PriceBasis, PriceChoice, Rung};
+use nextbest_models::pricing::{Guardrail, MarketRules, PriceBasis, PriceChoice, Rung};
 use nextbest_models::units::{Currency, Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -137,6 +137,18 @@ struct Legal {
     prior_price_days: u16,
 }
 
+impl Legal {
+    fn of(market: &MarketRules) -> Self {
+        let disclosure = market.disclosure.sentence().filter(|_| market.personal_features);
+        Self {
+            personalised: market.personal_features,
+            disclosure_required: disclosure.is_some(),
+            disclosure,
+            prior_price_days: market.prior_price_days,
+        }
+    }
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 struct ItemLegal {
     /// What a discount is claimed on: the lowest price of the days before it.
@@ -192,12 +204,7 @@ pub(super) fn build(
         currency: request.currency,
         total: Money { amount_minor: total, currency: request.currency },
         items,
-        legal: Legal {
-            personalised: false,
-            disclosure_required: false,
-            disclosure: None,
-            prior_price_days: basket.market.prior_price_days,
-        },
+        legal: Legal::of(basket.market),
         request: request.clone(),
     })
 }
@@ -286,7 +293,7 @@ fn priced(
 ) -> PricedItem {
     let held_out = choice.basis == PriceBasis::Control;
     let absent = |code| Absent::because(if held_out { "control_group" } else { code });
-    let legal = item_legal(basket, &choice, book, now);
+    let legal = item_legal(basket, item, &choice, book, now);
     PricedItem {
         sku: choice.sku,
         quantity: item.quantity,
@@ -315,13 +322,19 @@ fn priced(
 
 fn item_legal(
     basket: &Basket<'_>,
+    item: &Item,
     choice: &PriceChoice,
     book: Option<&PriceBook<Locks>>,
     now: Timestamp,
 ) -> ItemLegal {
     let (price, days) = (choice.quoted_price_minor, basket.market.prior_price_days);
-    let shown =
-        || book.and_then(|book| ledger(book, &basket.ledger_key(&choice.sku)))?.prior_minor(price, now, days);
+    let shown = || {
+        let ledger = book.and_then(|book| ledger(book, &basket.ledger_key(&item.sku)))?;
+        match item.announced_since {
+            Some(since) => ledger.lowest_minor(since, days),
+            None => ledger.prior_minor(price, now, days),
+        }
+    };
     let prior = if days == 0 { Some(choice.list_price_minor) } else { shown() };
     let max_percent = prior.map_or(0, |prior| claimable_percent(price, prior));
     let code = match prior {

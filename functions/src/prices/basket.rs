@@ -6,6 +6,7 @@
 use nextbest_models::customer::CustomerId;
 use nextbest_models::event::{MAX_AMOUNT_MINOR, MAX_QUANTITY as MAX_STOCK};
 use nextbest_models::policy::control::Assignment;
+use nextbest_models::pricing::ledger::KEEP_DAYS;
 use nextbest_models::pricing::rules::ANY;
 use nextbest_models::pricing::{MarketRules, PriceRequest};
 use nextbest_models::units::{Currency, Timestamp};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::events::MAX_AHEAD_MS;
 use crate::keys::sha256_hex;
 use crate::problem::Problem;
 use crate::store::{Holder, LedgerKey};
@@ -79,6 +81,10 @@ pub struct Item {
     /// A discount that was announced, in whole percent of the lowest price of the days before: the price keeps it.
     #[serde(default)]
     pub(super) announced_percent: Option<i64>,
+    /// When that discount began; absent: now. It is claimed on the prices before, not on the discounted ones since.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) announced_since: Option<Timestamp>,
 }
 
 const fn one() -> i64 {
@@ -123,7 +129,7 @@ impl<'a> Basket<'a> {
         }
         for (at, item) in request.items.iter().enumerate() {
             faults.extend(
-                item.faults().into_iter().map(|(name, fault)| (format!("items[{at}].{name}"), fault)),
+                item.faults(now).into_iter().map(|(name, fault)| (format!("items[{at}].{name}"), fault)),
             );
         }
         Problem::unless_none(faults)?;
@@ -150,7 +156,7 @@ fn fault(text: &str) -> Option<String> {
 }
 
 impl Item {
-    fn faults(&self) -> Vec<(&'static str, String)> {
+    fn faults(&self, now: Timestamp) -> Vec<(&'static str, String)> {
         let mut faults: Vec<_> = fault(&self.sku).into_iter().map(|fault| ("sku", fault)).collect();
         let numbers = [
             ("quantity", Some(self.quantity), 1, MAX_QUANTITY),
@@ -165,6 +171,14 @@ impl Item {
                 faults.push((name, format!("{value} lies outside {least} ..= {most}")));
             }
         }
+        // What was shown is known for so long.
+        let known = now.plus_days(-KEEP_DAYS)..=now.plus_millis(MAX_AHEAD_MS);
+        if let Some(since) = self.announced_since.filter(|since| !known.contains(since)) {
+            faults.push(("announced_since", format!("{since} lies outside {} ..= {now}", known.start())));
+        }
+        if self.announced_since.is_some() && self.announced_percent.is_none() {
+            faults.push(("announced_since", "of a discount, and none is announced".to_owned()));
+        }
         faults
     }
 
@@ -176,6 +190,7 @@ impl Item {
             stock: self.stock,
             competitor_price_minor: self.competitor_price_minor,
             announced_percent: self.announced_percent.and_then(|percent| u8::try_from(percent).ok()),
+            announced_since: self.announced_since,
         }
     }
 }
@@ -184,7 +199,9 @@ fn digest(request: &Request) -> String {
     let mut items: Vec<_> = request
         .items
         .iter()
-        .map(|item| (&item.sku, item.quantity, item.list_price_minor, item.announced_percent))
+        .map(|item| {
+            (&item.sku, item.quantity, item.list_price_minor, item.announced_percent, item.announced_since)
+        })
         .collect();
     items.sort();
     let whole = (items, &request.market, &request.channel, request.currency);

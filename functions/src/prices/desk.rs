@@ -1,6 +1,7 @@
 //! Settling a basket: reads what was shown and promised, chooses prices, and keeps the quote with what it changes.
 //!
-//! One batch read and one write, of a transaction where ledgers or promises change with it. Whoever loses a race reads
+//! One batch read and one write, of a transaction where ledgers or promises change with it; a price that is thought over
+//! and follows demand takes a query of its recent orders besides. Whoever loses a race reads
 //! again and finds what the winner settled on, so that callers at the same moment are told the same price.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use nextbest_models::units::{Seed, Timestamp};
 use serde_json::Value;
 
 use super::answer::{Quote, build};
-use super::basket::{Basket, QuoteMode};
+use super::basket::{Basket, Item, QuoteMode};
 use super::locks::Locks;
 use super::redeem::is_over;
 use crate::app::App;
@@ -64,7 +65,7 @@ pub(super) async fn settle(
         if let Some(quote) = standing_quote(app, basket, &book, now).await? {
             return Ok(quote);
         }
-        let recent = recent(app, basket, now).await?;
+        let recent = recent(app, basket, &book, now).await?;
         let choices = choose(
             app,
             app.artifact.as_ref().and_then(|a| a.demand()),
@@ -101,22 +102,28 @@ async fn standing_quote(
     Ok(holds.map(|kept| kept.document))
 }
 
-/// Units ordered lately of each SKU; nothing where prices do not follow demand.
+/// Units ordered lately of each SKU whose price is thought over now; of none where prices do not follow demand.
 async fn recent(
     app: &App,
     basket: &Basket<'_>,
+    book: &PriceBook<Locks>,
     now: Timestamp,
 ) -> Result<BTreeMap<String, RecentDemand>, StoreError> {
     let mut found = BTreeMap::new();
-    let Some(rules) = app.project.pricing.demand_reaction else { return Ok(found) };
-    let n_hours = (rules.half_life_hours * HALF_LIVES).min(24.0 * 34.0).ceil() as u32;
+    let Some(reaction) = app.project.pricing.demand_reaction else { return Ok(found) };
+    let n_hours = (reaction.half_life_hours * HALF_LIVES).min(24.0 * 34.0).ceil() as u32;
     let last = now.as_millis().div_euclid(3_600_000);
     for item in &basket.request.items {
-        if !found.contains_key(&item.sku) {
+        let pricing = &app.project.pricing;
+        let terms = pricing.sku(&item.sku).map_or(pricing.default, |sku| sku.terms);
+        let standing = ledger(book, &basket.ledger_key(&item.sku)).and_then(|ledger| ledger.standing);
+        let due = standing.is_none_or(|standing| standing.is_due(now, terms.cool_down_hours));
+        let locked = book.locks.value.price(&place(basket, item), now).is_some();
+        if due && !locked && !found.contains_key(&item.sku) {
             let hours = app.store.orders(&item.sku, last - i64::from(n_hours) + 1, last).await?;
             let ago =
                 hours.into_iter().filter_map(|(hour, units)| Some((u32::try_from(last - hour).ok()?, units)));
-            found.insert(item.sku.clone(), RecentDemand::of(ago, n_hours, rules.half_life_hours));
+            found.insert(item.sku.clone(), RecentDemand::of(ago, n_hours, reaction.half_life_hours));
         }
     }
     Ok(found)
@@ -171,7 +178,7 @@ pub(super) fn ledger<'b>(book: &'b PriceBook<Locks>, key: &LedgerKey) -> Option<
 }
 
 /// For what a price is promised: another list price is another item.
-fn place(basket: &Basket<'_>, item: &super::basket::Item) -> String {
+fn place(basket: &Basket<'_>, item: &Item) -> String {
     let key = basket.ledger_key(&item.sku);
     format!("{}#{}#{}#{}", key.market, key.channel, item.list_price_minor.unwrap_or(0), key.sku)
 }

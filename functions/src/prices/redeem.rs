@@ -196,15 +196,13 @@ fn same_order(before: Value, asked: &Value) -> Result<Value, Problem> {
 /// 410, naming a new quote for the same basket, or where to ask for one.
 async fn quote_anew(app: &App, kept: &StoredQuote, request_id: &str, now: Timestamp) -> Problem {
     let until = kept.document["expires_at"].as_str().unwrap_or("?").to_owned();
-    let new = match serde_json::from_value::<Request>(kept.document["request"].clone()) {
-        Ok(request) => match Basket::new(app, &request, now) {
-            Ok(basket) => settle(app, &basket, request_id, now).await.ok(),
-            Err(_) => None,
-        },
-        Err(_) => None,
+    let anew = async {
+        let request: Request = serde_json::from_value(kept.document["request"].clone()).ok()?;
+        let basket = Basket::new(app, &request, now).ok()?;
+        let quote = settle(app, &basket, request_id, now).await.ok()?;
+        quote["quote_id"].as_str().map(str::to_owned)
     };
-    let new = new.as_ref().and_then(|quote| quote["quote_id"].as_str());
-    let (detail, address) = match new {
+    let (detail, address) = match anew.await {
         Some(id) => (format!("the quote held until {until}; {id} is new"), format!("/v1/prices/quotes/{id}")),
         None => (format!("the quote held until {until}; ask for another"), "/v1/prices/quote".to_owned()),
     };

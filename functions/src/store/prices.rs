@@ -11,13 +11,13 @@ use nextbest_models::pricing::Ledger;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Store;
 use super::decisions::read_json;
 use super::error::{StoreError, is_conflict};
 use super::item::{Attributes, DOCUMENT, Item, PK, SK, VERSION, check_format, key, read_number, read_text};
 use super::quotes::QuoteEntry;
 use super::reservations::{Cancelled, cancelled_at};
 use super::retry::Backoff;
-use super::{Loaded, Store};
 
 const LOCKS: &str = "locks";
 /// Most keys of one BatchGetItem.
@@ -116,18 +116,15 @@ impl Change {
         Ok(Self { keys, document, before, expires_at_seconds })
     }
 
-    fn item(&self) -> Result<Attributes, StoreError> {
+    fn put(&self, table: &str) -> Result<Put, StoreError> {
         let item = Item::new(&self.keys.0, &self.keys.1)
             .text(DOCUMENT, self.document.as_str())
             .number(VERSION, self.before + 1);
-        match self.expires_at_seconds {
-            Some(seconds) => item.expires(seconds).build(),
-            None => item.build(),
-        }
-    }
-
-    fn put(&self, table: &str) -> Result<Put, StoreError> {
-        let put = Put::builder().table_name(table).set_item(Some(self.item()?));
+        let item = match self.expires_at_seconds {
+            Some(seconds) => item.expires(seconds),
+            None => item,
+        };
+        let put = Put::builder().table_name(table).set_item(Some(item.build()?));
         let put = if self.before == 0 {
             put.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", PK)
         } else {
@@ -193,15 +190,6 @@ impl Store {
             }
         }
         Ok(found)
-    }
-
-    /// Writes these ledgers, replacing what is there.
-    pub async fn load_ledgers<'l>(
-        &self,
-        ledgers: impl IntoIterator<Item = (&'l LedgerKey, &'l Ledger)>,
-    ) -> Result<Loaded, StoreError> {
-        let item = |(key, ledger)| Change::of_ledger(key, ledger, 0)?.item();
-        self.write_all(ledgers.into_iter().map(item).collect::<Result<_, _>>()?).await
     }
 
     /// Keeps a quote together with `changes`, all or nothing; false when another wrote one of them first.

@@ -51,6 +51,8 @@ pub struct PriceRequest {
     pub competitor_price_minor: Option<i64>,
     /// A discount that was announced, in whole percent, 1 to 99: the price keeps it.
     pub announced_percent: Option<u8>,
+    /// When that discount began; absent: now. It is claimed on what was shown before, not on the discounted prices since.
+    pub announced_since: Option<Timestamp>,
 }
 
 /// What is known beside rules and request.

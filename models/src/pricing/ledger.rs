@@ -39,6 +39,15 @@ pub struct Standing {
     pub tilt: f64,
 }
 
+impl Standing {
+    /// Whether it is to be thought over at `now`, `cool_down_hours` after the last time; without, always.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp, cool_down_hours: Option<u32>) -> bool {
+        let rest = cool_down_hours.map_or(0, |hours| i64::from(hours) * 3_600_000);
+        now >= self.reviewed.plus_millis(rest)
+    }
+}
+
 /// Prices shown of one SKU in one market and channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -65,6 +74,16 @@ impl Ledger {
             shown.first = at;
         }
         late || early
+    }
+
+    /// Notes all that `other` saw shown; whether that has to be written. The price that stands is its own.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let mut changed = false;
+        for (price_minor, shown) in &other.prices {
+            changed |= self.show(*price_minor, shown.first);
+            changed |= self.show(*price_minor, shown.last);
+        }
+        changed
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -151,6 +170,13 @@ mod tests {
                 backwards.show(*price, at(*hour));
             }
             prop_assert_eq!(&ledger, &backwards);
+            let (mut left, mut right) = (Ledger::default(), Ledger::default());
+            for (number, (price, hour)) in showings.iter().enumerate() {
+                if number % 3 == 0 { left.show(*price, at(*hour)) } else { right.show(*price, at(*hour)) };
+            }
+            left.merge(&right);
+            prop_assert_eq!(&ledger, &left, "nor how they are split");
+            prop_assert!(!left.merge(&right), "what is known has not to be written");
             let inside = |hour: i64| hour < until && hour >= until - i64::from(days) * 24;
             let truth = showings.iter().filter(|(_, hour)| inside(*hour)).map(|(price, _)| *price).min();
             let told = ledger.lowest_minor(at(until), days);

@@ -1,11 +1,13 @@
-//! Prices stay inside their bounds, whatever the rules, costs and curves; faults name their line.
-
-use proptest::prelude::*;
+//! Prices by hand: what each rule, curve and circumstance does to one item. Beside it `scene` draws everything at once,
+//! and `faults` is about pricing.toml.
 
 use super::demand::seal;
 use super::*;
 use crate::policy::control::Assignment;
 use crate::units::{DAY_MS, Seed, Timestamp};
+
+mod faults;
+mod scene;
 
 /// Held out of nothing.
 const EVERYBODY: Assignment = Assignment { policy: false, model: false };
@@ -175,263 +177,6 @@ fn what_cannot_be_priced_says_why() {
 }
 
 #[test]
-fn faults_name_their_lines() {
-    let lines = |text: &str| -> Vec<(usize, String)> {
-        let faults = PricingRules::parse(text).unwrap_err();
-        faults.into_iter().map(|fault| (fault.line.unwrap_or(0), fault.message)).collect()
-    };
-    let found = lines(
-        &RULES.replace("n_rungs = 21", "n_rungs = 1").replace("ceiling_ratio = 1.2", "ceiling_ratio = 0.9"),
-    );
-    assert_eq!(found.iter().map(|fault| fault.0).collect::<Vec<_>>(), [2, 6]);
-    assert!(found[0].1.contains("n_rungs = 1 lies outside 2 ..= 200"), "{found:?}");
-    let conflict = lines(&RULES.replace("floor_minor = 3500", "floor_minor = 4600"));
-    assert_eq!(conflict[0].0, 15);
-    assert!(conflict[0].1.contains("floor asks for at least 4600, ceiling for at most 4500"), "{conflict:?}");
-    assert_eq!(lines(&RULES.replace("\"PAN\"", "\"MUG\""))[0].0, 15);
-    let never = lines(&RULES.replace("min_margin_ratio = 0.05", "min_margin_ratio = 0.7"));
-    assert!(never[0].1.contains("minimum_margin asks for at least 1666667"), "{never:?}");
-    let garden =
-        "[[category]]\ncategory = \"mugs\"\nfloor_ratio = 1.0\nceiling_ratio = 1.0\nmin_margin_ratio = 0.6\n";
-    let by_category = lines(&format!("{RULES}{garden}"));
-    assert_eq!((by_category.len(), by_category[0].0), (1, 10), "the SKU of that category: {by_category:?}");
-    let band =
-        lines(&RULES.replace("[default]\n", "[default]\ncompetitor_band = [1.1, 0.9]\nmax_step_ratio = 0\n"));
-    assert_eq!(band.iter().map(|fault| fault.0).collect::<Vec<_>>(), [5, 6], "{band:?}");
-    let other = lines(&format!("{RULES}[exploration]\nkind = \"softmax\"\n"));
-    assert!(other[0].1.contains("softmax"), "{other:?}");
-    let reaction =
-        "[demand_reaction]\nhalf_life_hours = 0\nreaction = 2\nmax_tilt_ratio = 0.1\nprior_units = 1\n";
-    assert_eq!(lines(&format!("{RULES}{reaction}")).len(), 2);
-    let market = lines(&format!("{RULES}[market.GB]\nprior_price_days = 400\nparity_ratio = 2\n"));
-    assert_eq!(market.len(), 2, "{market:?}");
-    let personal = lines(&format!("{RULES}[market.GB]\npersonal_features = true\n"));
-    assert!(personal[0].1.contains("no price model takes features of a person yet"), "{personal:?}");
-    let typo = lines(&RULES.replace("rounding = ", "ronding = "));
-    assert!(typo[0].0 == 3 && typo[0].1.contains("ronding"), "{typo:?}");
-    assert!(lines("lock_minutes = \"soon\"")[0].1.contains("expected u32"));
-}
-
-fn rounding() -> impl Strategy<Value = Rounding> {
-    prop_oneof![
-        Just(Rounding::None),
-        Just(Rounding::NinetyNine),
-        Just(Rounding::NinetyFive),
-        Just(Rounding::Ten)
-    ]
-}
-
-/// Everything that a price can depend on, drawn.
-#[derive(Clone, Debug)]
-struct Scene {
-    rules: PricingRules,
-    request: PriceRequest,
-    demand: DemandModel,
-    ledger: Ledger,
-    locked_minor: Option<i64>,
-    everybody_minor: Option<i64>,
-    recent: Option<RecentDemand>,
-    seed: u64,
-}
-
-impl Scene {
-    fn around<'a>(&'a self, market: &'a MarketRules) -> Circumstances<'a> {
-        Circumstances {
-            ledger: Some(&self.ledger),
-            locked_minor: self.locked_minor,
-            everybody_minor: self.everybody_minor,
-            recent: self.recent,
-            seed: Seed(self.seed),
-            ..first(market, EVERYBODY)
-        }
-    }
-}
-
-fn scene() -> impl Strategy<Value = Scene> {
-    let amount = || 100..20_000i64;
-    let rules =
-        (rounding(), 2..40u32, 0.0..0.6f64, prop::option::of(0.01..0.5f64), prop::option::of(1..72u32));
-    let exploration = prop_oneof![
-        Just(rules::PriceExploration::None),
-        Just(rules::PriceExploration::Thompson),
-        (0.0..1.0f64).prop_map(|epsilon| rules::PriceExploration::Epsilon { epsilon }),
-    ];
-    let stock = (prop::option::of(0..500i64), prop::option::of(1..60u32), prop::option::of(1..60u32));
-    let asked = (amount(), 0..15_000i64, prop::option::of(amount()), prop::option::of(1..60u8), stock);
-    let shown = prop::option::of((amount(), 0..100i64, -0.2..0.2f64));
-    let rest = (
-        prop::option::of(amount()),
-        prop::option::of(amount()),
-        prop::option::of(0.0..90.0f64),
-        any::<u64>(),
-    );
-    (rules, exploration, asked, shown, -8.0..-0.1f64, prop::option::of(0.0..1.0f64), rest).prop_map(
-        |(
-            (rounding, n_rungs, margin, step, rest_hours),
-            exploration,
-            asked,
-            shown,
-            elasticity,
-            base,
-            rest,
-        )| {
-            let (list, cost, competitor, announced, (stock, restock, clear)) = asked;
-            let mut rules = PricingRules::parse(RULES).unwrap();
-            (rules.rounding, rules.n_rungs, rules.exploration) = (rounding, n_rungs, exploration);
-            rules.default = Terms {
-                min_margin_ratio: margin,
-                max_step_ratio: step,
-                cool_down_hours: rest_hours,
-                competitor_band: Some([0.9, 1.1]),
-                restock_days: restock,
-                clear_within_days: clear,
-                ..rules.default
-            };
-            let [half_life_hours, reaction, max_tilt_ratio, prior_units] = [24.0, 1.0, 0.2, 5.0];
-            rules.demand_reaction =
-                Some(rules::DemandReaction { half_life_hours, reaction, max_tilt_ratio, prior_units });
-            let mut ledger = Ledger::default();
-            if let Some((price, hours, tilt)) = shown {
-                let since = first(&MarketRules::default(), EVERYBODY).now.plus_millis(-hours * 3_600_000);
-                ledger.show(list, since.plus_days(-10));
-                ledger.show(price, since);
-                ledger.standing = Some(Standing { price_minor: price, since, reviewed: since, tilt });
-            }
-            let (locked_minor, everybody_minor, recent, seed) = rest;
-            Scene {
-                rules,
-                request: PriceRequest {
-                    sku: "NEW".into(),
-                    list_price_minor: Some(list),
-                    unit_cost_minor: Some(cost),
-                    stock,
-                    competitor_price_minor: competitor,
-                    announced_percent: announced,
-                },
-                demand: demand_of(elasticity, base),
-                ledger,
-                locked_minor,
-                everybody_minor,
-                recent: recent.map(|units| RecentDemand { units, hours: 30.0 }),
-                seed,
-            }
-        },
-    )
-}
-
-/// Whether `price` lies in `lo ..= hi`, or as near to it as `within` allows.
-fn near(price: i64, lo: f64, hi: f64, within: (i64, i64)) -> bool {
-    let clamp = |edge: f64| (edge.round() as i64).clamp(within.0, within.1);
-    (clamp(lo)..=clamp(hi)).contains(&price)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    /// The price satisfies every guardrail, or the pair that conflicts is named: checked against the rules themselves,
-    /// not against what the code made of them.
-    #[test]
-    fn a_price_keeps_every_guardrail_or_names_the_pair_that_conflicts(scene in scene()) {
-        let market = MarketRules::default();
-        let (terms, request) = (scene.rules.default, &scene.request);
-        let (list, cost) = (request.list_price_minor.unwrap() as f64, request.unit_cost_minor.unwrap() as f64);
-        let choice = match choose_price(&scene.rules, Some(&scene.demand), &scene.around(&market), request) {
-            Ok(choice) => choice,
-            Err(PriceRefusal::Conflict { conflict, .. }) => {
-                prop_assert!(conflict.lower_minor > conflict.upper_minor && conflict.lower != conflict.upper);
-                return Ok(());
-            }
-            Err(PriceRefusal::NoPriorPrice { .. }) => {
-                prop_assert!(request.announced_percent.is_some() && scene.ledger.prices.is_empty());
-                return Ok(());
-            }
-            Err(other) => return Err(TestCaseError::fail(format!("{other}"))),
-        };
-        let price = choice.quoted_price_minor;
-        let fixed = (choice.floor_minor, choice.ceiling_minor);
-        prop_assert!(fixed.0 <= price && price <= fixed.1);
-        prop_assert!(price as f64 >= (list * terms.floor_ratio).round() && price as f64 <= (list * terms.ceiling_ratio).round());
-        // One unit of rounding in the division that made the bound.
-        prop_assert!(price as f64 - cost >= terms.min_margin_ratio * price as f64 - 1e-6 * price as f64);
-        if let Some(locked) = scene.locked_minor {
-            prop_assert_eq!(price, locked);
-        } else if let Some(standing) = scene.ledger.standing {
-            let last = standing.price_minor as f64;
-            if let Some(step) = terms.max_step_ratio {
-                prop_assert!(near(price, last * (1.0 - step), last * (1.0 + step), fixed));
-            }
-            let rest = i64::from(terms.cool_down_hours.unwrap_or(0)) * 3_600_000;
-            if scene.around(&market).now < standing.reviewed.plus_millis(rest) {
-                prop_assert!(near(price, last, last, fixed), "it stands until it is due");
-            }
-        } else if let Some(competitor) = request.competitor_price_minor {
-            prop_assert!(near(price, competitor as f64 * 0.9, competitor as f64 * 1.1, fixed));
-        } else if let Some(everybody) = scene.everybody_minor {
-            let ratio = market.parity_ratio;
-            prop_assert!(near(price, everybody as f64 * (1.0 - ratio), everybody as f64 * (1.0 + ratio), fixed));
-        }
-        if let Some(percent) = request.announced_percent {
-            let now = scene.around(&market).now;
-            let since = scene.ledger.standing.map(|standing| standing.since).filter(|_| choice.standing.is_none());
-            let prior = scene.ledger.lowest_minor(since.unwrap_or(now), 30).unwrap();
-            prop_assert!(price * 100 <= prior * (100 - i64::from(percent)));
-        }
-        for pair in choice.guardrails.windows(2) {
-            prop_assert_eq!(pair[0].after_minor, pair[1].before_minor);
-        }
-        let moved = choice.guardrails.first().map_or(price, |guardrail| guardrail.before_minor);
-        prop_assert_eq!(moved, choice.model_price_minor);
-        prop_assert_eq!(choice.guardrails.last().map_or(price, |guardrail| guardrail.after_minor), price);
-    }
-
-    #[test]
-    fn rungs_rise_in_price_fall_in_demand_and_share_one_probability(scene in scene()) {
-        let market = MarketRules::default();
-        let Ok(choice) = choose_price(&scene.rules, Some(&scene.demand), &scene.around(&market), &scene.request) else {
-            return Ok(());
-        };
-        prop_assert!(choice.ladder.windows(2).all(|pair| pair[0].price_minor < pair[1].price_minor));
-        prop_assert!(choice.ladder.windows(2).all(|pair| pair[0].probability >= pair[1].probability));
-        let sum: f64 = choice.ladder.iter().map(|rung| rung.choice_probability).sum();
-        prop_assert!(sum == 0.0 || (sum - 1.0).abs() < 1e-12);
-        if sum > 0.0 {
-            let own = choice.ladder.iter().find(|rung| rung.price_minor == choice.quoted_price_minor).unwrap();
-            prop_assert!(own.choice_probability > 0.0 && own.choice_probability == choice.choice_probability);
-        }
-    }
-
-    /// Without exploration, demand, stock and history, the rung of the largest expected margin is quoted.
-    #[test]
-    fn the_best_rung_is_quoted(scene in scene()) {
-        let (market, mut rules) = (MarketRules::default(), scene.rules.clone());
-        rules.exploration = rules::PriceExploration::None;
-        let request = PriceRequest { stock: None, competitor_price_minor: None, announced_percent: None, ..scene.request.clone() };
-        let Ok(choice) = choose_price(&rules, Some(&scene.demand), &first(&market, EVERYBODY), &request) else {
-            return Ok(());
-        };
-        let best = choice.ladder.iter().map(|rung| rung.expected_margin_minor).fold(f64::MIN, f64::max);
-        let own = choice.ladder.iter().find(|rung| rung.price_minor == choice.quoted_price_minor).unwrap();
-        // A probability is cut off at 1, the worth of a rung is not.
-        let cut = choice.ladder.iter().any(|rung| rung.probability.is_some_and(|p| p.get() >= 1.0));
-        prop_assert!(cut || own.expected_margin_minor >= best - 1e-9 * best.abs());
-    }
-
-    #[test]
-    fn rounded_prices_have_their_ending(price in 1..10_000_000i64, rounding in rounding()) {
-        let (down, up) = (rounding.down(price), rounding.up(price));
-        prop_assert!(down <= price && price <= up && up - down <= 100);
-        for rounded in [down, up] {
-            match rounding {
-                Rounding::None => prop_assert_eq!(rounded, price),
-                Rounding::NinetyNine => prop_assert_eq!(rounded.rem_euclid(100), 99),
-                Rounding::NinetyFive => prop_assert_eq!(rounded.rem_euclid(100), 95),
-                Rounding::Ten => prop_assert_eq!(rounded % 10, 0),
-            }
-        }
-    }
-}
-
-#[test]
 fn a_price_stands_until_it_is_due_and_then_moves_by_one_step() {
     let text = RULES.replace(
         "min_margin_ratio = 0.05\n",
@@ -573,4 +318,45 @@ fn what_neighbours_gain_counts() {
     // Alone 610 * 2.5 / 1.5 = 1017, below the lowest rung; what CUP gains (0.8 * 1000 a unit) makes a dearer one better.
     assert_eq!(alone.quoted_price_minor, 1099);
     assert!(beside.quoted_price_minor > alone.quoted_price_minor, "{beside:?}");
+}
+
+#[test]
+fn only_everybodys_price_stands() {
+    let (rules, demand) = (PricingRules::parse(RULES).unwrap(), demand_of(-2.0, None));
+    let market = MarketRules { prior_price_days: 0, ..MarketRules::default() };
+    let stands = |request: PriceRequest| {
+        choose_price(&rules, Some(&demand), &first(&market, EVERYBODY), &request).unwrap().standing
+    };
+    assert_eq!(stands(ask("MUG")).map(|standing| standing.price_minor), Some(1199));
+    // The list price and cost of pricing.toml, and stock, are the same for all.
+    let same = PriceRequest {
+        list_price_minor: Some(1299),
+        unit_cost_minor: Some(610),
+        stock: Some(9),
+        ..ask("MUG")
+    };
+    assert!(stands(same).is_some());
+    assert_eq!(stands(PriceRequest { announced_percent: Some(15), ..ask("MUG") }), None);
+    assert_eq!(stands(PriceRequest { list_price_minor: Some(1499), ..ask("MUG") }), None);
+    assert_eq!(stands(PriceRequest { unit_cost_minor: Some(700), ..ask("MUG") }), None);
+}
+
+#[test]
+fn a_discount_that_goes_on_is_claimed_on_what_was_shown_before_it() {
+    let (rules, market, demand) =
+        (PricingRules::parse(RULES).unwrap(), MarketRules::default(), demand_of(-2.0, None));
+    let now = first(&market, EVERYBODY).now;
+    let mut ledger = Ledger::default();
+    ledger.show(1499, now.plus_days(-9));
+    ledger.show(1199, now.plus_days(-2));
+    let around = Circumstances { ledger: Some(&ledger), ..first(&market, EVERYBODY) };
+    let price_of = |announced_since| {
+        let request = PriceRequest { announced_percent: Some(20), announced_since, ..ask("MUG") };
+        choose_price(&rules, Some(&demand), &around, &request)
+    };
+    // 1499 less a fifth is 1199: the second day costs what the first did.
+    assert_eq!(price_of(Some(now.plus_days(-2))).unwrap().quoted_price_minor, 1199);
+    // One that begins now is on 1199, and a fifth off that lies below the floor of 1039.
+    let refused = price_of(None).unwrap_err();
+    assert!(refused.to_string().contains("prior_price for at most 959"), "{refused}");
 }

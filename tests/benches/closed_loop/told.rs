@@ -1,47 +1,25 @@
 //! The page section: profit by arm, gains over random with their intervals, the share of the oracle's gain.
 
+use nextbest_tests::seeds;
+use nextbest_training::metrics::mean;
+use nextbest_training::student;
+
 use super::ruler::Arm;
 use super::{LEARN_DAYS, RULE_DAYS, Round, Tally};
 
 /// The least share of the oracle's gain over random, as the page states it.
 const LEAST_SHARE: f64 = 0.85;
 
-/// Mean and standard error over seeds.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    (mean, (variance / n).sqrt())
-}
-
-/// Student's t at 97.5 % for `n - 1` degrees of freedom: Cornish-Fisher's expansion around the normal quantile
-/// (Abramowitz and Stegun 26.7.5), good to .002 from 5 degrees on.
-fn t(n: usize) -> f64 {
-    let (z, v) = (1.959_964_f64, (n.max(2) - 1) as f64);
-    let g1 = (z.powi(3) + z) / 4.0;
-    let g2 = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
-    let g3 = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;
-    z + g1 / v + g2 / v.powi(2) + g3 / v.powi(3)
-}
-
-/// Share of the oracle's gain over random, and its standard error by the jackknife over seeds (Quenouille 1956).
+/// Share of the oracle's gain over random, and its standard error.
 fn share(rounds: &[Round], mine: Arm, of: impl Fn(&Tally) -> f64) -> (f64, f64) {
-    let gain = |round: &Round, arm: Arm| of(&round.by_arm[&arm]) - of(&round.by_arm[&Arm::Random]);
-    let ratio = |left_out: Option<usize>| {
-        let kept =
-            || rounds.iter().enumerate().filter(|(at, _)| Some(*at) != left_out).map(|(_, round)| round);
-        let sum = |arm: Arm| kept().map(|round| gain(round, arm)).sum::<f64>();
-        sum(mine) / sum(Arm::Oracle)
+    let gains = |arm: Arm| -> Vec<f64> {
+        rounds.iter().map(|round| of(&round.by_arm[&arm]) - of(&round.by_arm[&Arm::Random])).collect()
     };
-    let without: Vec<f64> = (0..rounds.len()).map(|at| ratio(Some(at))).collect();
-    let n = without.len() as f64;
-    let centre = without.iter().sum::<f64>() / n;
-    let variance = without.iter().map(|one| (one - centre).powi(2)).sum::<f64>() * (n - 1.0) / n;
-    (ratio(None), variance.sqrt())
+    seeds::share(&gains(mine), &gains(Arm::Oracle))
 }
 
 pub fn tell(rounds: &[Round], n_customers: u64) {
-    let (n_seeds, t) = (rounds.len(), t(rounds.len()));
+    let (n_seeds, t) = (rounds.len(), student::quantile(rounds.len().saturating_sub(1)));
     println!("## Closed loop: the simulated shop under each policy\n");
     println!(
         "{n_seeds} seeds, {n_customers} customers each: {LEARN_DAYS} days under the legacy policy to learn from, then {RULE_DAYS} \
@@ -62,15 +40,17 @@ pub fn tell(rounds: &[Round], n_customers: u64) {
             .iter()
             .map(|one| per_customer(&one.by_arm[&arm]) - per_customer(&one.by_arm[&Arm::Random]))
             .collect();
-        let (gain, se) = mean(&gains);
-        let (profit, _) = mean(&of(&per_customer));
-        let (contacts, _) = mean(&of(&|tally| tally.n_contacts as f64 / tally.n_decisions as f64));
-        let (orders, orders_se) = mean(&of(&added));
+        let gain = mean(&gains);
+        let profit = mean(&of(&per_customer)).value;
+        let contacts = mean(&of(&|tally| tally.n_contacts as f64 / tally.n_decisions as f64)).value;
+        let orders = mean(&of(&added));
         println!(
-            "| {} | {profit:.0} | {gain:+.0} +- {:.0} | {contacts:.2} | {orders:.1} +- {:.1} |",
+            "| {} | {profit:.0} | {:+.0} +- {:.0} | {contacts:.2} | {:.1} +- {:.1} |",
             arm.name(),
-            t * se,
-            t * orders_se
+            gain.value,
+            t * gain.se,
+            orders.value,
+            t * orders.se
         );
     }
     let (of_profit, se) = share(rounds, Arm::Policy, |tally| tally.profit_minor);

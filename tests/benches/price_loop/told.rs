@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use nextbest_tests::seeds;
+use nextbest_training::metrics::mean;
 use nextbest_training::price_loop::{Arm, N_REVIEWS, Outcome};
+use nextbest_training::student;
 
 /// The least share of the oracle's gain over list prices, as the page states it.
 const LEAST_SHARE: f64 = 0.9;
@@ -23,42 +26,19 @@ const fn name(arm: Arm) -> &'static str {
     }
 }
 
-/// Mean and standard error over seeds.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    (mean, (variance / n).sqrt())
+/// By seed, what `arm` gains over list prices.
+fn gains(rounds: &Rounds, arm: Arm, of: impl Fn(&Outcome) -> f64) -> Vec<f64> {
+    rounds.iter().map(|round| of(&round[&arm]) - of(&round[&Arm::List])).collect()
 }
 
-/// Student's t at 97.5 % for `n - 1` degrees of freedom: Cornish-Fisher's expansion around the normal quantile
-/// (Abramowitz and Stegun 26.7.5), good to .002 from 5 degrees on.
-fn t(n: usize) -> f64 {
-    let (z, v) = (1.959_964_f64, (n.max(2) - 1) as f64);
-    let g1 = (z.powi(3) + z) / 4.0;
-    let g2 = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
-    let g3 = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;
-    z + g1 / v + g2 / v.powi(2) + g3 / v.powi(3)
-}
-
-/// Share of the oracle's gain over list prices, and its standard error by the jackknife over seeds (Quenouille 1956).
-fn share(rounds: &Rounds, mine: Arm, of: impl Fn(&Outcome) -> f64) -> (f64, f64) {
-    let gain = |round: &BTreeMap<Arm, Outcome>, arm: Arm| of(&round[&arm]) - of(&round[&Arm::List]);
-    let ratio = |left_out: Option<usize>| {
-        let kept =
-            || rounds.iter().enumerate().filter(|(at, _)| Some(*at) != left_out).map(|(_, round)| round);
-        let sum = |arm: Arm| kept().map(|round| gain(round, arm)).sum::<f64>();
-        sum(mine) / sum(Arm::Oracle)
-    };
-    let without: Vec<f64> = (0..rounds.len()).map(|at| ratio(Some(at))).collect();
-    let n = without.len() as f64;
-    let centre = without.iter().sum::<f64>() / n;
-    let variance = without.iter().map(|one| (one - centre).powi(2)).sum::<f64>() * (n - 1.0) / n;
-    (ratio(None), variance.sqrt())
+/// Share of the oracle's gain over list prices once settled, and its standard error.
+fn share(rounds: &Rounds, mine: Arm) -> (f64, f64) {
+    let of = |arm| gains(rounds, arm, |outcome| outcome.settled_minor);
+    seeds::share(&of(mine), &of(Arm::Oracle))
 }
 
 pub fn tell(rounds: &Rounds, n_customers: u64, n_days: i32) {
-    let (n_seeds, t) = (rounds.len(), t(rounds.len()));
+    let (n_seeds, t) = (rounds.len(), student::quantile(rounds.len().saturating_sub(1)));
     println!("## Prices in the closed loop: the simulated shop under each policy\n");
     println!(
         "{n_seeds} seeds, {n_customers} customers each: a log of {n_days} days to learn from, then {N_REVIEWS} weekly reviews of \
@@ -71,26 +51,29 @@ pub fn tell(rounds: &Rounds, n_customers: u64, n_days: i32) {
     );
     println!("|---|---|---|---|---|---|---|");
     for arm in Arm::ALL {
-        let of = |f: &dyn Fn(&BTreeMap<Arm, Outcome>) -> f64| mean(&rounds.iter().map(f).collect::<Vec<_>>());
-        let (margin, _) = of(&|round| round[&arm].settled_minor);
-        let (gain, se) = of(&|round| round[&arm].settled_minor - round[&Arm::List].settled_minor);
-        let (way, way_se) = of(&|round| round[&arm].on_the_way_minor - round[&Arm::List].on_the_way_minor);
-        let (ratio, _) = of(&|round| round[&arm].price_ratio);
-        let (moved, _) = of(&|round| round[&arm].moved_share);
-        let (reached, reached_se) = share(rounds, arm, |outcome| outcome.settled_minor);
+        let of = |f: &dyn Fn(&Outcome) -> f64| {
+            mean(&rounds.iter().map(|round| f(&round[&arm])).collect::<Vec<_>>()).value
+        };
+        let gain = mean(&gains(rounds, arm, |outcome| outcome.settled_minor));
+        let way = mean(&gains(rounds, arm, |outcome| outcome.on_the_way_minor));
+        let (reached, reached_se) = share(rounds, arm);
         println!(
-            "| {} | {margin:.2} | {gain:+.2} +- {:.2} | {:.0} % +- {:.0} | {way:+.2} +- {:.2} | {ratio:.2} | {:.1} % |",
+            "| {} | {:.2} | {:+.2} +- {:.2} | {:.0} % +- {:.0} | {:+.2} +- {:.2} | {:.2} | {:.1} % |",
             name(arm),
-            t * se,
+            of(&|outcome| outcome.settled_minor),
+            gain.value,
+            t * gain.se,
             100.0 * reached,
             100.0 * t * reached_se,
-            t * way_se,
-            100.0 * moved
+            way.value,
+            t * way.se,
+            of(&|outcome| outcome.price_ratio),
+            100.0 * of(&|outcome| outcome.moved_share)
         );
     }
-    let (reached, se) = share(rounds, Arm::Policy, |outcome| outcome.settled_minor);
+    let (reached, se) = share(rounds, Arm::Policy);
     let met = if reached >= LEAST_SHARE { "met" } else { "missed" };
-    let (told, told_se) = share(rounds, Arm::Told, |outcome| outcome.settled_minor);
+    let (told, told_se) = share(rounds, Arm::Told);
     println!(
         "\nOf the oracle's gain over list prices nextbest reaches {:.0} % +- {:.0}. Target (at least {:.0} %): **{met}**.\nTold the true \
          slopes it reaches {:.0} % +- {:.0}: what is missing beyond lies in what is learned of slopes and units from the log.",

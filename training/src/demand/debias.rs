@@ -62,7 +62,6 @@ fn weeks_with_two_before(
     let mut members: BTreeMap<Option<&str>, u32> = BTreeMap::new();
     told.iter().for_each(|&at| *members.entry(series[at].category.as_deref()).or_default() += 1);
     // A category of few SKUs shares its weeks with all others of that kind: a level of its own would take the price too.
-    // A category of few SKUs shares its weeks with all others of that kind: a level of its own would take the price too.
     let many = |category: &Option<&str>| members[category] as usize >= options.min_week_skus;
     let mut week_of: BTreeMap<(Option<&str>, i32), u32> = BTreeMap::new();
     let (mut rows, mut number_of) = (Vec::new(), vec![None; series.len()]);

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::error::{Fault, told};
 use super::report::Interval;
-use super::student;
+use crate::student;
 use crate::table::TableError;
 
 mod likelihood;

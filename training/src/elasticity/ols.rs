@@ -1,7 +1,7 @@
 //! The last step of both estimators: one slope of what is left of quantity on what is left of price, and how sure it is.
 
 use super::report::Interval;
-use super::student;
+use crate::student;
 
 /// A slope with its standard error and the degrees of freedom of its t.
 #[derive(Clone, Copy, Debug, PartialEq)]

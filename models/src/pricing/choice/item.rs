@@ -50,10 +50,7 @@ impl<'a> Item<'a> {
         });
         let everybody = !control.policy && !control.model;
         let standing = around.ledger.and_then(|ledger| ledger.standing).filter(|_| everybody);
-        let due = |standing: Standing| {
-            let rest = terms.cool_down_hours.map_or(0, |hours| i64::from(hours) * 3_600_000);
-            around.now >= standing.reviewed.plus_millis(rest)
-        };
+        let due = |standing: Standing| standing.is_due(around.now, terms.cool_down_hours);
         let cross = match (demand, &curve, sku) {
             (Some(demand), Some(curve), Some(sku)) if everybody => cross(rules, demand, curve, sku),
             _ => Cross::default(),
@@ -121,10 +118,9 @@ impl<'a> Item<'a> {
             return Ok(self.list);
         }
         // A discount that begins with the price that stands is claimed on what was shown before that.
-        let since = self.standing.map_or(self.around.now, |standing| standing.since);
-        let ledger = self.around.ledger;
-        let before = |at| ledger.and_then(|ledger| ledger.lowest_minor(at, days));
-        let prior = if self.due { before(self.around.now) } else { before(since) };
+        let stands = self.standing.filter(|_| !self.due).map(|standing| standing.since);
+        let since = self.request.announced_since.or(stands).unwrap_or(self.around.now);
+        let prior = self.around.ledger.and_then(|ledger| ledger.lowest_minor(since, days));
         prior.ok_or_else(|| PriceRefusal::NoPriorPrice { sku: self.request.sku.clone(), days })
     }
 
@@ -157,7 +153,7 @@ impl<'a> Item<'a> {
             let worth =
                 Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, cross: self.cross };
             rungs = ladder(&worth, fixed, self.rules);
-            let explored = if self.explores(basis) { self.rules.exploration } else { PriceExploration::None };
+            let explored = if self.is_everybodys() { self.rules.exploration } else { PriceExploration::None };
             if basis == PriceBasis::Model {
                 on_ladder = choose(&mut rungs, &worth, gate, explored, self.around.seed);
             }
@@ -254,14 +250,21 @@ impl<'a> Item<'a> {
         after
     }
 
-    /// A price that depends on one caller's stock or competitor is not explored: it would not be everybody's.
-    fn explores(&self, basis: PriceBasis) -> bool {
-        basis == PriceBasis::Model && !self.around.control.model && self.around.everybody_minor.is_none()
+    /// Whether the price is everybody's, and so may be explored and then stands: not one of a control group or a person, of a
+    /// discount announced, or of a list price or cost that this caller alone names. Stock and competitors are facts of the
+    /// SKU, whoever tells them.
+    fn is_everybodys(&self) -> bool {
+        let (around, request) = (self.around, self.request);
+        let own_terms = self.sku.is_some_and(|sku| {
+            let cost = cost_of(Some(sku), &self.terms, self.list, None);
+            self.list != sku.list_price_minor || self.cost != cost
+        });
+        let one_persons = around.control.policy || around.control.model || around.everybody_minor.is_some();
+        !one_persons && !own_terms && request.announced_percent.is_none()
     }
 
     fn settled(&self, basis: PriceBasis, price: i64, tilt: f64) -> Option<Standing> {
-        let everybody = !self.around.control.policy && !self.around.control.model;
-        if basis != PriceBasis::Model || !everybody || self.around.everybody_minor.is_some() {
+        if basis != PriceBasis::Model || !self.is_everybodys() {
             return None;
         }
         let now = self.around.now;

@@ -3,7 +3,7 @@
 use crate::demand::estimate::normal_quantile;
 
 /// The probability with which an interval covers.
-pub(crate) const LEVEL: f64 = 0.95;
+pub const LEVEL: f64 = 0.95;
 /// From so many degrees of freedom on the expansion is used.
 const MANY: usize = 300;
 
@@ -11,7 +11,8 @@ const MANY: usize = 300;
 ///
 /// Below 300 by bisection of the distribution function, a finite sum for whole degrees (Abramowitz & Stegun 1964, 26.7.3
 /// and 26.7.4); from there on by Fisher's expansion about the normal quantile (26.7.5), off by less than 1e-7.
-pub(crate) fn quantile(freedom: usize) -> f64 {
+#[must_use]
+pub fn quantile(freedom: usize) -> f64 {
     let z = normal_quantile(0.5 * (1.0 + LEVEL));
     if freedom >= MANY {
         let nu = freedom as f64;
