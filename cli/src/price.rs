@@ -207,8 +207,16 @@ fn why(quote: &Value, item: &Value, currency: Currency) -> String {
         ),
         _ => format!("no discount may be claimed: {}", text(&claim["code"]).replace('_', " ")),
     });
-    if quote["legal"]["personalised"] == false {
-        lines.push("no feature of a person entered the price".to_owned());
-    }
+    lines.push(match &item["everybody_price_minor"] {
+        everybodys if everybodys.is_i64() => format!(
+            "the price is this customer's own; everybody else is asked {}. {}",
+            money(everybodys, currency),
+            quote["legal"]["disclosure"].as_str().unwrap_or("This market asks for no sentence beside it.")
+        ),
+        _ if quote["legal"]["personalised"] == true => {
+            "features of this customer entered the price".to_owned()
+        }
+        _ => "no feature of a person entered the price".to_owned(),
+    });
     lines.join("\n")
 }

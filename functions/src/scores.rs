@@ -143,7 +143,7 @@ fn chosen<'a>(artifact: &'a Artifact, request: &Request) -> Result<Vec<&'a Prope
         ));
     }
     // A response model speaks of an offer, and there is none here.
-    let of_customers = || artifact.propensities().filter(|model| model.metadata().response.is_none());
+    let of_customers = || artifact.propensities().filter(|model| model.metadata().is_of_customers());
     let Some(names) = &request.models else { return Ok(of_customers().collect()) };
     let find = |(at, name): (usize, &String)| {
         of_customers().find(|model| model.name() == *name).ok_or_else(|| {

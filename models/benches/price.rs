@@ -59,7 +59,7 @@ fn measure(exploration: PriceExploration) -> f64 {
         ledger: Some(&ledger),
         locked_minor: None,
         recent: None,
-        everybody_minor: None,
+        person: None,
         seed: Seed(7),
     };
     let requests: Vec<PriceRequest> = (0..N_A_ROUND)
@@ -138,6 +138,7 @@ fn model() -> DemandModel {
         learner: "made up".to_owned(),
         label: None,
         response: None,
+        purchase: None,
         counts: BTreeMap::new(),
         metrics: BTreeMap::new(),
         notes: Vec::new(),

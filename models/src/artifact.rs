@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::pricing::DemandModel;
+use crate::pricing::{DemandModel, PurchaseModel};
 use crate::propensity::blend::Member;
 use crate::propensity::calibration::Calibration;
 use crate::propensity::interval::ProbabilityInterval;
@@ -179,6 +179,12 @@ impl Artifact {
     /// All propensity models, in the order they were sealed.
     pub fn propensities(&self) -> impl Iterator<Item = &PropensityModel> {
         self.propensities.iter().map(|(model, _)| model)
+    }
+
+    /// The model of what one customer buys at a price.
+    #[must_use]
+    pub fn purchase(&self) -> Option<PurchaseModel<'_>> {
+        self.propensities().find_map(PurchaseModel::of)
     }
 
     /// The demand model.

@@ -6,17 +6,19 @@
 
 pub mod rules;
 pub mod demand;
+pub mod purchase;
 pub mod ledger;
 pub mod reaction;
 pub mod guardrail;
 pub mod ladder;
 pub mod choice;
 
-pub use choice::{Circumstances, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, choose_price};
+pub use choice::{Circumstances, Person, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, choose_price};
 pub use demand::{DemandCurve, DemandLevel, DemandModel, DemandRecord, Elasticity};
 pub use guardrail::{Bound, BoundConflict, Gate, Guardrail};
 pub use ladder::Rung;
 pub use ledger::{Ledger, Standing};
+pub use purchase::{PurchaseModel, PurchaseSpec, ShownItem};
 pub use reaction::RecentDemand;
 pub use rules::{MarketRules, PricingFault, PricingRules, Rounding, SkuRules, Terms};
 

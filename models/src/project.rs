@@ -20,6 +20,7 @@ use crate::feature::{ActivityRule, MAX_WINDOW_DAYS, Schema};
 use crate::lifecycle::LifecycleRules;
 use crate::policy::response::OFFER_COLUMNS;
 use crate::policy::{Policy, PolicyFault};
+use crate::pricing::purchase::{PURCHASE, PurchaseRule};
 use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed, Timestamp};
 use source::Source;
@@ -120,6 +121,9 @@ pub struct Settings {
     /// What contacts lead to, by name of the model.
     #[serde(default)]
     pub responses: BTreeMap<String, ResponseRule>,
+    /// What a price shown leads to; absent: no model learns it.
+    #[serde(default)]
+    pub purchases: Option<PurchaseRule>,
     /// Which cut-offs are made.
     pub training: TrainingRules,
     /// Where a customer stands.
@@ -282,6 +286,13 @@ impl Project {
             settings.check(main, &mut faults);
         }
         let names: Vec<String> = specs.iter().flatten().map(|spec: &FeatureSpec| spec.name.clone()).collect();
+        if let Some(rule) = settings.as_ref().and_then(|settings| settings.purchases.as_ref()) {
+            for name in rule.price_by.iter().filter(|name| !names.contains(name)) {
+                faults.push(
+                    main.fault("price_by", format!("price_by: {name:?} is no feature of features.toml")),
+                );
+            }
+        }
         let schema = settings.as_ref().zip(specs).and_then(|(settings, specs)| {
             let (currency, lateness_days) = (settings.currency, settings.lateness_days);
             let schema = Schema::new(specs, &settings.activity, currency, lateness_days);
@@ -311,7 +322,18 @@ impl Project {
             Policy::new(file, &labels, &responses, &names).map_err(report).ok()
         });
         let pricing = match PricingRules::parse(&pricing.text) {
-            Ok(rules) => Some(rules),
+            Ok(rules) => {
+                let learns = settings.as_ref().is_none_or(|settings| settings.purchases.is_some());
+                for (name, _) in rules.markets.iter().filter(|(_, rules)| rules.personal_features && !learns)
+                {
+                    let message =
+                        "personal_features = true needs a purchase model: nextbest.toml has no [purchases]";
+                    faults.push(
+                        pricing.fault(&format!("[market.{name}]"), format!("market {name:?}: {message}")),
+                    );
+                }
+                Some(rules)
+            }
             Err(errors) => {
                 let file = pricing.file;
                 let fault = |PricingFault { line, message }: PricingFault| ProjectFault {
@@ -366,6 +388,13 @@ impl Settings {
         let horizons = self.labels.values().map(|label| label.horizon_days);
         for days in horizons.chain(self.responses.values().map(|response| response.horizon_days)) {
             range("horizon_days", days.into(), 1, 365);
+        }
+        if let Some(rule) = &self.purchases {
+            range("horizon_days", rule.horizon_days.into(), 1, 365);
+            range("max_rows", i64::try_from(rule.max_rows).unwrap_or(i64::MAX), 1000, 10_000_000);
+            for name in self.labels.keys().chain(self.responses.keys()).filter(|name| *name == PURCHASE) {
+                faults.push(page.fault(name, format!("{name:?} is the name of the model of [purchases]")));
+            }
         }
         if self.name.is_empty()
             || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')

@@ -102,6 +102,15 @@ impl Scorer {
         }
     }
 
+    /// [`Self::margins`] of rows whose first `n_same` features are those of the first: what these say is found once.
+    pub(crate) fn margins_alike(&self, rows: Rows<'_>, n_same: usize, margins: &mut [f64]) {
+        match self {
+            Self::Trees(model) => model.margins_alike(rows, n_same, margins),
+            Self::Blend(model) => model.margins_alike(rows, n_same, margins),
+            Self::Linear(_) | Self::Forest(_) => self.margins(rows, margins),
+        }
+    }
+
     /// A short name for reports: `linear`, `forest`, `trees`, `blend`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -200,6 +209,16 @@ impl PropensityModel {
                 *probability = self.calibration.apply(*margin);
             }
         }
+    }
+
+    /// The calibrated probabilities of the first `n_rows` of `rows`, which differ only behind their first `n_same` features: bit for bit those of
+    /// [`Self::score`], in one walk, since what the
+    /// others say of every tree is found once for all rows.
+    #[must_use]
+    pub fn score_alike(&self, rows: Rows<'_>, n_rows: usize, n_same: usize) -> Vec<Probability> {
+        let mut margins = vec![0.0; n_rows];
+        self.scorer.margins_alike(rows, n_same, &mut margins);
+        margins.into_iter().map(|margin| self.calibration.apply(margin)).collect()
     }
 
     /// What each feature adds to the log-odds of `row`, exact for the model that [`Explanation::source`] names; no

@@ -81,6 +81,7 @@ fn artifact(project: &Project) -> Artifact {
             learner: "by hand".to_owned(),
             label: None,
             response: None,
+            purchase: None,
             counts: BTreeMap::new(),
             metrics: BTreeMap::new(),
             notes: Vec::new(),

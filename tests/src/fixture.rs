@@ -121,6 +121,7 @@ fn described(project: &Project, name: &str) -> ModelMetadata {
         learner: "by hand".to_owned(),
         label: project.settings.labels.get(name).cloned(),
         response: None,
+        purchase: None,
         counts: BTreeMap::from([("n_train".to_owned(), 1000)]),
         metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
         notes: Vec::new(),

@@ -393,7 +393,7 @@ async fn a_load_adds_to_the_ledgers_and_takes_nothing_from_them() {
     assert_eq!(note(&world.app.store, &loaded).await.unwrap(), 1);
     assert_eq!(note(&world.app.store, &loaded).await.unwrap(), 0, "loaded again, nothing is new");
     let key = loaded.keys().next().unwrap().clone();
-    let book: PriceBook<()> = world.app.store.price_book([key.clone()], None).await.unwrap();
+    let book: PriceBook<()> = world.app.store.price_book([key.clone()], None, None).await.unwrap();
     let ledger = &book.ledgers[&key].value;
     assert_eq!(ledger.prices.keys().copied().collect::<Vec<_>>(), [quoted, 1399, 1499]);
     assert_eq!(ledger.standing.map(|standing| standing.price_minor), Some(quoted));

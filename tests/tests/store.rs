@@ -279,7 +279,7 @@ async fn a_quote_is_kept_with_what_it_changes_or_not_at_all(bench: Bench) {
     let key = |sku: &str| LedgerKey { sku: sku.into(), market: "GB".into(), channel: "web".into() };
     let holder = Holder::Customer("c".into());
     let read = async || -> PriceBook<Vec<String>> {
-        store.price_book([key("A"), key("B")], Some(&holder)).await.unwrap()
+        store.price_book([key("A"), key("B")], Some(&holder), None).await.unwrap()
     };
     let book = read().await;
     assert!(book.ledgers.values().all(|ledger| ledger.version == 0) && book.locks.version == 0);

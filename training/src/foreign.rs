@@ -90,6 +90,7 @@ pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Artifact, Foreign
         learner: learner.to_owned(),
         label: None,
         response: None,
+        purchase: None,
         counts: BTreeMap::new(),
         metrics: BTreeMap::new(),
         notes: columns.notes(),

@@ -1,7 +1,10 @@
 //! Offline jobs: event logs and tables in, sealed artifacts and reports out.
 
 pub mod cutoff;
+pub mod periods;
 pub mod response;
+pub mod showing;
+pub mod purchase;
 pub mod dataset;
 pub mod encoding;
 pub mod learner;

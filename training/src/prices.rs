@@ -177,7 +177,7 @@ fn sku_prices(
         ledger: None,
         locked_minor: None,
         recent: None,
-        everybody_minor: None,
+        person: None,
         seed: Seed(0),
     };
     let request = PriceRequest {

@@ -2,8 +2,7 @@
 //! followed within the horizon.
 //!
 //! The same two clocks as for cut-offs: a contact at T sees the events known before T; its outcome is what happened in
-//! `[T, T + horizon)` as known by the run's present. Contacts are split by time into periods of `step_days`, a horizon
-//! apart between the parts, so that no outcome of one part reaches into the next. The columns of an offer are filled by
+//! `[T, T + horizon)` as known by the run's present; [`Periods`] keep the parts apart. The columns of an offer are filled by
 //! the code that fills them when a decision asks.
 
 use std::collections::BTreeMap;
@@ -15,16 +14,16 @@ use nextbest_models::policy::response::{N_CODES, OFFER_COLUMNS, OfferCodes, Offe
 use nextbest_models::project::{Project, ResponseRule};
 use nextbest_models::units::Timestamp;
 
-use crate::cutoff::{Split, feature_columns};
+use crate::cutoff::feature_columns;
 use crate::dataset::{Column, Dataset, DatasetError};
+use crate::periods::Periods;
 
 /// The periods of one response model's contacts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponsePlan {
     name: String,
     spec: ResponseSpec,
-    step_days: i32,
-    split: Split,
+    periods: Periods,
     as_of: Timestamp,
 }
 
@@ -50,21 +49,13 @@ impl ResponsePlan {
         as_of: Timestamp,
     ) -> Option<Self> {
         let step_days = project.settings.training.step_days;
-        // From the start of one part to the start of the part before it: a period, and a horizon for its outcomes.
-        let back = |start: Timestamp| start.plus_days(-step_days - rule.horizon_days);
-        let test = back(as_of.day().start());
-        let calibrate = back(test);
-        let latest = back(calibrate);
-        let starts = (0..).map_while(|k: i32| Some(latest.plus_days(-k.checked_mul(step_days)?)));
-        let mut fit: Vec<Timestamp> = starts.take_while(|start| *start >= first).collect();
-        fit.reverse();
+        let periods = Periods::new(step_days, rule.horizon_days, first, as_of)?;
         let policy = &project.policy;
         let asking = policy.actions().filter(|action| action.propensity == name);
         let actions = asking.map(|action| action.id.clone());
         let codes = OfferCodes::new(actions, policy.channels().cloned());
         let spec = ResponseSpec { rule: rule.clone(), codes, n_contacts: BTreeMap::new() };
-        let split = Split { fit, calibrate, test };
-        (!split.fit.is_empty()).then(|| Self { name: name.to_owned(), spec, step_days, split, as_of })
+        Some(Self { name: name.to_owned(), spec, periods, as_of })
     }
 
     /// The model's name.
@@ -86,10 +77,10 @@ impl ResponsePlan {
         spec
     }
 
-    /// The starts of the periods, by part.
+    /// How contacts are kept apart.
     #[must_use]
-    pub const fn split(&self) -> &Split {
-        &self.split
+    pub const fn periods(&self) -> &Periods {
+        &self.periods
     }
 
     /// The texts behind the codes of each column of an offer, by code.
@@ -125,7 +116,7 @@ impl ResponsePlan {
         let mut contacts: Vec<(&Event, Timestamp)> = known
             .iter()
             .filter(|event| event.event_type == EventType::Contacted && self.is_about(event))
-            .filter_map(|event| Some((event, self.period_of(event.occurred_at)?)))
+            .filter_map(|event| Some((event, self.periods.of(event.occurred_at)?)))
             .collect();
         if contacts.is_empty() {
             return Ok(());
@@ -153,13 +144,6 @@ impl ResponsePlan {
 
     fn is_about(&self, contact: &Event) -> bool {
         contact.action_id.as_ref().is_some_and(|action| self.spec.codes.knows(action))
-    }
-
-    /// The start of the period that `at` lies in; none between the parts, before the first and after the last.
-    fn period_of(&self, at: Timestamp) -> Option<Timestamp> {
-        let Split { fit, calibrate, test } = &self.split;
-        let holds = |start: &&Timestamp| **start <= at && at < start.plus_days(self.step_days);
-        fit.iter().chain([calibrate, test]).find(holds).copied()
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use nextbest_models::artifact::PropensityParts;
 use nextbest_models::policy::response::ResponseSpec;
+use nextbest_models::pricing::PurchaseSpec;
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::interval::ProbabilityInterval;
 use nextbest_models::units::Seed;
@@ -179,10 +180,8 @@ pub struct PropensityReport {
 pub struct PropensityRequest<'a> {
     /// The label's name: the model's.
     pub name: &'a str,
-    /// Its definition, for the record.
-    pub label: Option<&'a LabelRule>,
-    /// What it is about, for a response model.
-    pub response: Option<&'a ResponseSpec>,
+    /// What it is about, for the record.
+    pub target: Target<'a>,
     /// The rows.
     pub dataset: &'a Dataset,
     /// How rows that are fitted on and rows that are judged on are kept apart.
@@ -191,6 +190,33 @@ pub struct PropensityRequest<'a> {
     pub split: Option<Split>,
     /// Of every random choice.
     pub seed: Seed,
+}
+
+/// What a propensity is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target<'a> {
+    /// An outcome that came with the rows.
+    Given,
+    /// What follows a cut-off.
+    Label(&'a LabelRule),
+    /// What follows a contact.
+    Response(&'a ResponseSpec),
+    /// What follows a price shown.
+    Purchase(&'a PurchaseSpec),
+}
+
+impl Target<'_> {
+    fn label(self) -> Option<LabelRule> {
+        if let Self::Label(rule) = self { Some(rule.clone()) } else { None }
+    }
+
+    fn response(self) -> Option<ResponseSpec> {
+        if let Self::Response(spec) = self { Some(spec.clone()) } else { None }
+    }
+
+    fn purchase(self) -> Option<PurchaseSpec> {
+        if let Self::Purchase(spec) = self { Some(spec.clone()) } else { None }
+    }
 }
 
 /// A probability of the chosen candidate for a row neither its models nor its calibration had seen.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use nextbest_models::artifact::{Artifact, ArtifactBuilder, ArtifactError, Metadata};
 use nextbest_models::digest::sha256_hex;
+use nextbest_models::event::EventType;
+use nextbest_models::pricing::purchase::PURCHASE;
 use nextbest_models::project::Project;
 use nextbest_models::units::{Seed, Timestamp};
 use rayon::prelude::*;
@@ -18,9 +20,11 @@ use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRu
 use crate::diagnostics::{self, Subject};
 use crate::event_log::{EventLog, EventLogError};
 use crate::learner::{self, MIN_PER_CLASS, Sample};
+use crate::periods::Periods;
+use crate::purchase::{self, PurchasePlan, Showings};
 use crate::response::{self, ResponsePlan};
 use crate::selection::{
-    self, Parts, Prediction, PropensityReport, PropensityRequest, TrainedPropensity, Validation,
+    self, Parts, Prediction, PropensityReport, PropensityRequest, Target, TrainedPropensity, Validation,
 };
 
 /// Folds of a response model where contacts are few.
@@ -96,7 +100,7 @@ pub fn dataset(
     progress: &(dyn Fn() + Sync),
 ) -> Result<(Dataset, Plan), TrainError> {
     let plan = plan(project, log, as_of)?;
-    let plans = Plans { cutoffs: plan, responses: Vec::new() };
+    let plans = Plans { cutoffs: plan, responses: Vec::new(), purchases: None };
     let gathered = gather(project, log, &plans, progress)?;
     Ok((gathered.dataset, plans.cutoffs))
 }
@@ -115,6 +119,7 @@ fn plan(project: &Project, log: &EventLog, as_of: Option<Timestamp>) -> Result<P
 struct Plans {
     cutoffs: Plan,
     responses: Vec<ResponsePlan>,
+    purchases: Option<PurchasePlan>,
 }
 
 /// What one bucket gives.
@@ -122,6 +127,7 @@ struct Gathered {
     dataset: Dataset,
     /// One per response plan.
     responses: Vec<Dataset>,
+    showings: Showings,
     demand: DemandTable,
     n_refused: u64,
 }
@@ -148,8 +154,13 @@ pub fn train(
     let plan = plan(project, log, as_of)?;
     let as_of = plan.as_of();
     let first = total.first_occurred_at.unwrap_or(as_of);
-    let (responses, too_short) = response::plans(project, first, as_of);
-    let plans = Plans { cutoffs: plan, responses };
+    let (responses, mut too_short) = response::plans(project, first, as_of);
+    let n_shown = total.by_type.get(&EventType::PriceShown).copied().unwrap_or(0);
+    let purchases = PurchasePlan::new(project, n_shown, first, as_of).unwrap_or_else(|| {
+        too_short.push(PURCHASE.to_owned());
+        None
+    });
+    let plans = Plans { cutoffs: plan, responses, purchases };
     let gathered = gather(project, log, &plans, progress)?;
     let plan = &plans.cutoffs;
     let seed = project.settings.training.seed;
@@ -162,8 +173,7 @@ pub fn train(
         let validation = Validation::InTime(Parts::by_cutoff(dataset, name, &split)?);
         let request = PropensityRequest {
             name,
-            label: Some(label),
-            response: None,
+            target: Target::Label(label),
             dataset,
             validation,
             split: Some(split),
@@ -173,13 +183,13 @@ pub fn train(
         propensities.push(add(&mut builder, trained, request, feature_levels(project)));
     }
     let mut notes: Vec<String> =
-        too_short.iter().map(|name| format!("no response model {name}: the log is too short")).collect();
+        too_short.iter().map(|name| format!("no model {name}: the log is too short")).collect();
     let specs: Vec<_> =
         plans.responses.iter().zip(&gathered.responses).map(|(plan, dataset)| plan.spec(dataset)).collect();
     for ((plan, dataset), spec) in plans.responses.iter().zip(&gathered.responses).zip(&specs) {
-        let (validation, split) = kept_apart(plan, dataset, seed)?;
-        let (name, response) = (plan.name(), Some(spec));
-        let request = PropensityRequest { name, label: None, response, dataset, validation, split, seed };
+        let (validation, split) = kept_apart(plan.name(), plan.periods(), dataset, seed)?;
+        let (name, target) = (plan.name(), Target::Response(spec));
+        let request = PropensityRequest { name, target, dataset, validation, split, seed };
         // A project that has hardly contacted anyone decides by its priors.
         match selection::train(&request, &learner::all()) {
             Ok(trained) => {
@@ -187,6 +197,20 @@ pub fn train(
                 propensities.push(add(&mut builder, trained, request, levels));
             }
             Err(error) => notes.push(format!("no response model {error}")),
+        }
+    }
+    let purchases =
+        plans.purchases.as_ref().map(|plan| plan.dataset(project, &gathered.showings)).transpose()?;
+    if let (Some(plan), Some((spec, dataset))) = (&plans.purchases, &purchases) {
+        let (validation, split) = kept_apart(PURCHASE, plan.periods(), dataset, seed)?;
+        let (name, target) = (PURCHASE, Target::Purchase(spec));
+        let request = PropensityRequest { name, target, dataset, validation, split, seed };
+        match selection::train(&request, &learner::constrained(&purchase::monotone(spec))) {
+            Ok(trained) => {
+                let levels = feature_levels(project).into_iter().chain(purchase::levels(spec)).collect();
+                propensities.push(add(&mut builder, trained, request, levels));
+            }
+            Err(error) => notes.push(format!("no purchase model {error}")),
         }
     }
     let demand = match fit_demand(project, &gathered.demand) {
@@ -220,11 +244,12 @@ pub fn train(
 
 /// Parts apart in time where each has enough of both outcomes; else, where contacts are few, folds of customers.
 fn kept_apart(
-    plan: &ResponsePlan,
+    name: &str,
+    periods: &Periods,
     dataset: &Dataset,
     seed: Seed,
 ) -> Result<(Validation, Option<Split>), TrainError> {
-    let (name, split) = (plan.name(), plan.split());
+    let split = periods.split();
     let parts = Parts::by_cutoff(dataset, name, split)?;
     let enough = |part: &Labelled| {
         let n_positive = part.outcomes.iter().filter(|outcome| **outcome).count();
@@ -305,6 +330,7 @@ fn gather(
         for (mine, theirs) in all.responses.iter_mut().zip(one.responses) {
             mine.append(theirs)?;
         }
+        all.showings.append(one.showings);
         all.demand.merge(one.demand);
         all.n_refused += one.n_refused;
     }
@@ -315,7 +341,8 @@ fn nothing_yet(project: &Project, plans: &Plans) -> Result<Gathered, TrainError>
     let demand = DemandTable::new(project.settings.currency, RandomisedRule::default());
     let responses: Result<Vec<Dataset>, _> =
         plans.responses.iter().map(|plan| plan.empty_dataset(project)).collect();
-    Ok(Gathered { dataset: empty_dataset(project)?, responses: responses?, demand, n_refused: 0 })
+    let (dataset, showings) = (empty_dataset(project)?, Showings::default());
+    Ok(Gathered { dataset, responses: responses?, showings, demand, n_refused: 0 })
 }
 
 fn gather_bucket(
@@ -333,6 +360,9 @@ fn gather_bucket(
         gathered.n_refused += replay(project, plan, &id, &events, &mut gathered.dataset)?;
         for (plan, dataset) in plans.responses.iter().zip(&mut gathered.responses) {
             plan.replay(project, &id, &events, dataset)?;
+        }
+        if let Some(plan) = &plans.purchases {
+            plan.replay(project, &id, &events, &mut gathered.showings);
         }
     }
     for event in log.anonymous(bucket)? {

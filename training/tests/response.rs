@@ -99,7 +99,7 @@ fn rows(project: &Project, mut events: Vec<Event>) -> Dataset {
 fn the_parts_lie_a_horizon_apart() {
     let project = project();
     let plan = plan(&project);
-    let split = plan.split();
+    let split = plan.periods().split();
     let day = |at: Timestamp| at.day().since(start().day());
     // Each part is 20 days long, and 7 days of outcomes lie before the next.
     assert_eq!((day(split.test), day(split.calibrate)), (200 - 27, 200 - 54));

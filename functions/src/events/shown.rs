@@ -40,7 +40,7 @@ pub async fn note(store: &Store, shown: &Ledgers) -> Result<usize, StoreError> {
         return Ok(0);
     }
     // Most are known: one read tells which are not.
-    let mut book: PriceBook<()> = store.price_book(shown.keys().cloned(), None).await?;
+    let mut book: PriceBook<()> = store.price_book(shown.keys().cloned(), None, None).await?;
     let mut n_written = 0;
     for (key, ledger) in shown {
         if book.ledgers.get_mut(key).is_none_or(|stored| stored.value.merge(ledger)) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::basket::{Basket, Item, QuoteMode, Request};
-use super::desk::ledger;
+use super::desk::{ledger, place};
 use super::locks::Locks;
 use crate::app::App;
 use crate::problem::Problem;
@@ -79,12 +79,15 @@ pub(super) struct Claims {
 struct PricedItem {
     sku: String,
     quantity: i64,
-    /// model, standing, locked, no_demand, no_cost or control.
+    /// model, standing, personal, locked, no_demand, no_cost or control.
     #[schema(value_type = String)]
     basis: PriceBasis,
     list_price_minor: i64,
     model_price_minor: i64,
     quoted_price_minor: i64,
+    /// What everybody else is asked, where the price is this customer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    everybody_price_minor: Option<i64>,
     floor_minor: i64,
     ceiling_minor: i64,
     /// code, before_minor, after_minor.
@@ -138,10 +141,10 @@ struct Legal {
 }
 
 impl Legal {
-    fn of(market: &MarketRules) -> Self {
-        let disclosure = market.disclosure.sentence().filter(|_| market.personal_features);
+    fn of(market: &MarketRules, personalised: bool) -> Self {
+        let disclosure = market.disclosure.sentence().filter(|_| personalised);
         Self {
-            personalised: market.personal_features,
+            personalised,
             disclosure_required: disclosure.is_some(),
             disclosure,
             prior_price_days: market.prior_price_days,
@@ -188,6 +191,7 @@ pub(super) fn build(
         head.degraded.push("no_signing_key".to_owned());
     }
     let outcome = outcome(basket, &choices);
+    let personalised = personalised(basket, &choices, book, head.created_at);
     let items = request.items.iter().zip(choices);
     let items = items.map(|(item, choice)| priced(basket, item, choice, book, head.created_at)).collect();
     Ok(Quote {
@@ -204,9 +208,24 @@ pub(super) fn build(
         currency: request.currency,
         total: Money { amount_minor: total, currency: request.currency },
         items,
-        legal: Legal::of(basket.market),
+        legal: Legal::of(basket.market, personalised),
         request: request.clone(),
     })
+}
+
+/// Whether features of a person entered one of the prices, now or when it was promised.
+fn personalised(
+    basket: &Basket<'_>,
+    choices: &[PriceChoice],
+    book: Option<&PriceBook<Locks>>,
+    now: Timestamp,
+) -> bool {
+    let promised = |item: &Item| {
+        let locks = book.map(|book| &book.locks.value);
+        locks.and_then(|locks| locks.price(&place(basket, item), now)).is_some_and(|price| price.personal)
+    };
+    choices.iter().any(|choice| choice.basis == PriceBasis::Personal)
+        || basket.request.items.iter().any(promised)
 }
 
 const fn exploration_name(exploration: PriceExploration) -> &'static str {
@@ -219,7 +238,7 @@ const fn exploration_name(exploration: PriceExploration) -> &'static str {
 
 fn outcome(basket: &Basket<'_>, choices: &[PriceChoice]) -> Outcome {
     let modelled = |choice: &PriceChoice| {
-        matches!(choice.basis, PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked)
+        !matches!(choice.basis, PriceBasis::NoDemand | PriceBasis::NoCost | PriceBasis::Control)
     };
     match (basket.control.policy, choices.iter().any(modelled)) {
         (true, _) => Outcome::ControlListPrice,
@@ -234,11 +253,9 @@ fn lacks(app: &App, basket: &Basket<'_>, choices: &[PriceChoice]) -> Vec<String>
     let general = (no_model && !basket.control.policy).then(|| "no_demand_model".to_owned());
     let of_item = |choice: &PriceChoice| {
         let code = match choice.basis {
-            PriceBasis::Model | PriceBasis::Standing | PriceBasis::Locked | PriceBasis::Control => {
-                return None;
-            }
             PriceBasis::NoDemand => "no_demand",
             PriceBasis::NoCost => "no_cost",
+            _ => return None,
         };
         Some(format!("{code}:{}", choice.sku))
     };
@@ -301,6 +318,7 @@ fn priced(
         list_price_minor: choice.list_price_minor,
         model_price_minor: choice.model_price_minor,
         quoted_price_minor: choice.quoted_price_minor,
+        everybody_price_minor: choice.everybody_price_minor,
         floor_minor: choice.floor_minor,
         ceiling_minor: choice.ceiling_minor,
         guardrails: choice.guardrails,

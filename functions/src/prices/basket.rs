@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::events::MAX_AHEAD_MS;
 use crate::keys::sha256_hex;
 use crate::problem::Problem;
-use crate::store::{Holder, LedgerKey};
+use crate::store::{Holder, LedgerKey, Subject};
 
 /// Most items of one quote: with its own item and the promises they fit one transaction of the store.
 pub const MAX_ITEMS: usize = 98;
@@ -138,6 +138,19 @@ impl<'a> Basket<'a> {
         let customer = request.customer_id.as_ref().map(|id| Holder::Customer(id.to_string()));
         let session = || request.session_id.clone().map(Holder::Session);
         Ok(Self { request, market, control, holder: customer.or_else(session), digest: digest(request) })
+    }
+
+    /// Whose features may enter the prices: of a known customer, held out of nothing, in a market that allows it, where a
+    /// model is there that takes them.
+    pub(super) fn person(&self, app: &App) -> Option<Subject> {
+        let learned = app.artifact.as_ref().is_some_and(|artifact| artifact.purchase().is_some());
+        let held_out = self.control.policy || self.control.model;
+        let id = self
+            .request
+            .customer_id
+            .clone()
+            .filter(|_| self.market.personal_features && learned && !held_out);
+        id.map(Subject::Customer)
     }
 
     pub(super) fn ledger_key(&self, sku: &str) -> LedgerKey {

@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nextbest_models::feature::FeatureVector;
 use nextbest_models::pricing::{
-    Circumstances, DemandModel, Ledger, PriceChoice, PriceRefusal, RecentDemand, choose_price,
+    Circumstances, DemandModel, Ledger, Person, PriceChoice, PriceRefusal, RecentDemand, choose_price,
 };
 use nextbest_models::units::{Seed, Timestamp};
 use serde_json::Value;
@@ -61,7 +62,9 @@ pub(super) async fn settle(
     let seed = Seed(u64::from_le_bytes(clock::random_bytes().map_err(Problem::from)?));
     for _ in 0..ATTEMPTS {
         let keys = basket.request.items.iter().map(|item| basket.ledger_key(&item.sku));
-        let book: PriceBook<Locks> = app.store.price_book(keys, basket.holder.as_ref()).await?;
+        let customer = basket.person(app).map(|subject| (subject, &app.project.schema));
+        let customer = customer.as_ref().map(|(subject, schema)| (subject, *schema));
+        let book: PriceBook<Locks> = app.store.price_book(keys, basket.holder.as_ref(), customer).await?;
         if let Some(quote) = standing_quote(app, basket, &book, now).await? {
             return Ok(quote);
         }
@@ -140,15 +143,21 @@ pub(super) fn choose(
     now: Timestamp,
 ) -> Result<Vec<PriceChoice>, Problem> {
     let (mut choices, mut faults, mut conflicts) = (Vec::new(), Vec::new(), 0);
+    let features = book.and_then(|book| features(app, book, now));
+    let purchase = app.artifact.as_ref().and_then(|artifact| artifact.purchase());
+    let person = purchase.zip(features.as_ref());
+    let person = person.map(|(purchase, features)| Person { purchase, features: features.values() });
     for (at, item) in basket.request.items.iter().enumerate() {
         let around = Circumstances {
             now,
             market: basket.market,
             control: basket.control,
             ledger: book.and_then(|book| ledger(book, &basket.ledger_key(&item.sku))),
-            locked_minor: book.and_then(|book| book.locks.value.price(&place(basket, item), now)),
+            locked_minor: book
+                .and_then(|book| book.locks.value.price(&place(basket, item), now))
+                .map(|price| price.price_minor),
             recent: recent.get(&item.sku).copied(),
-            everybody_minor: None,
+            person,
             seed,
         };
         match choose_price(&app.project.pricing, demand, &around, &item.price_request()) {
@@ -162,6 +171,12 @@ pub(super) fn choose(
     let named = |problem: Problem| if conflicts > 0 { problem.named("guardrails_conflict") } else { problem };
     Problem::unless_none(faults).map_err(named)?;
     Ok(choices)
+}
+
+/// Of a customer who may be asked a price of their own, and has not objected to that.
+fn features(app: &App, book: &PriceBook<Locks>, now: Timestamp) -> Option<FeatureVector> {
+    let customer = &book.customer.as_ref()?.customer;
+    (!customer.objected()).then(|| app.project.schema.features(customer, now))
 }
 
 fn field(refusal: &PriceRefusal) -> &str {
@@ -178,7 +193,7 @@ pub(super) fn ledger<'b>(book: &'b PriceBook<Locks>, key: &LedgerKey) -> Option<
 }
 
 /// For what a price is promised: another list price is another item.
-fn place(basket: &Basket<'_>, item: &Item) -> String {
+pub(super) fn place(basket: &Basket<'_>, item: &Item) -> String {
     let key = basket.ledger_key(&item.sku);
     format!("{}#{}#{}#{}", key.market, key.channel, item.list_price_minor.unwrap_or(0), key.sku)
 }
@@ -210,7 +225,7 @@ async fn keep(
     if let Some(holder) = &basket.holder {
         let locks = &mut book.locks.value;
         for (item, choice) in basket.request.items.iter().zip(choices) {
-            locks.promise(place(basket, item), choice.quoted_price_minor, quote.expires_at, now);
+            locks.promise(place(basket, item), choice, quote.expires_at, now);
         }
         locks.give(&basket.digest, &quote.quote_id, quote.expires_at, now);
         let end = locks.end().unwrap_or(quote.expires_at);

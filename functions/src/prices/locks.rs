@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use nextbest_models::pricing::{PriceBasis, PriceChoice};
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +21,14 @@ pub(super) struct Locks {
     baskets: BTreeMap<String, Quoted>,
 }
 
+/// A price that was promised.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Price {
-    price_minor: i64,
+pub(super) struct Price {
+    pub(super) price_minor: i64,
     until: Timestamp,
+    /// Whether features of the holder entered it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) personal: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,8 +39,8 @@ struct Quoted {
 
 impl Locks {
     /// The price promised for `place`, if it still holds.
-    pub(super) fn price(&self, place: &str, now: Timestamp) -> Option<i64> {
-        self.prices.get(place).filter(|price| now < price.until).map(|price| price.price_minor)
+    pub(super) fn price(&self, place: &str, now: Timestamp) -> Option<Price> {
+        self.prices.get(place).filter(|price| now < price.until).copied()
     }
 
     /// The quote given for the basket of this digest, if it still holds.
@@ -44,10 +49,11 @@ impl Locks {
     }
 
     /// Promises a price; one that is promised already keeps its time, so that no promise is renewed for ever.
-    pub(super) fn promise(&mut self, place: String, price_minor: i64, until: Timestamp, now: Timestamp) {
+    pub(super) fn promise(&mut self, place: String, choice: &PriceChoice, until: Timestamp, now: Timestamp) {
         self.prices.retain(|_, price| now < price.until);
         if self.prices.len() < MAX_PRICES {
-            self.prices.entry(place).or_insert(Price { price_minor, until });
+            let (price_minor, personal) = (choice.quoted_price_minor, choice.basis == PriceBasis::Personal);
+            self.prices.entry(place).or_insert(Price { price_minor, until, personal });
         }
     }
 

@@ -51,6 +51,10 @@ impl Subject {
         key(&self.partition(), STATE_SK)
     }
 
+    pub(super) fn keys(&self) -> (String, String) {
+        (self.partition(), STATE_SK.to_owned())
+    }
+
     pub(super) fn partition(&self) -> String {
         match self {
             Self::Customer(id) => format!("{CUSTOMER}{id}"),
@@ -251,7 +255,7 @@ pub(super) fn state_attributes(
     if none { item.build() } else { item.text(RESERVED, encode(held.reservations)).build() }
 }
 
-fn decode(item: &Attributes, schema: &Schema) -> Result<StoredCustomer, StoreError> {
+pub(super) fn decode(item: &Attributes, schema: &Schema) -> Result<StoredCustomer, StoreError> {
     check_format(item)?;
     let customer = Customer::from_bytes(read_bytes(item, STATE)?, schema);
     let customer = customer

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
+use nextbest_models::feature::Schema;
 use nextbest_models::pricing::Ledger;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Store;
+use super::customers::{self, StoredCustomer, Subject};
 use super::decisions::read_json;
 use super::error::{StoreError, is_conflict};
 use super::item::{Attributes, DOCUMENT, Item, PK, SK, VERSION, check_format, key, read_number, read_text};
@@ -78,6 +80,8 @@ pub struct PriceBook<L> {
     pub ledgers: BTreeMap<LedgerKey, Versioned<Ledger>>,
     /// What was promised to the holder.
     pub locks: Versioned<L>,
+    /// The customer, where they were asked for, are known, and can be read under today's features.
+    pub customer: Option<StoredCustomer>,
 }
 
 /// One item that is written if it still has version `before`.
@@ -141,15 +145,18 @@ fn lock_keys(holder: &Holder) -> (String, String) {
 }
 
 impl Store {
-    /// The ledgers of `keys`, and what is promised to `holder`, strongly consistent.
+    /// The ledgers of `keys`, what is promised to `holder`, and the state of a customer, strongly consistent.
     pub async fn price_book<L: DeserializeOwned + Default>(
         &self,
         keys: impl IntoIterator<Item = LedgerKey>,
         holder: Option<&Holder>,
+        customer: Option<(&Subject, &Schema)>,
     ) -> Result<PriceBook<L>, StoreError> {
         let mut ledgers: BTreeMap<LedgerKey, Versioned<Ledger>> =
             keys.into_iter().map(|key| (key, Versioned::default())).collect();
-        let wanted = ledgers.keys().map(LedgerKey::keys).chain(holder.map(lock_keys)).collect();
+        let state = customer.map(|(subject, _)| subject.keys());
+        let wanted =
+            ledgers.keys().map(LedgerKey::keys).chain(holder.map(lock_keys)).chain(state.clone()).collect();
         let mut found = self.read_all(wanted).await?;
         for (key, ledger) in &mut ledgers {
             if let Some(item) = found.remove(&key.keys()) {
@@ -158,7 +165,18 @@ impl Store {
         }
         let locks = holder.and_then(|holder| found.remove(&lock_keys(holder)));
         let locks = locks.map(|item| versioned(&item)).transpose()?.unwrap_or_default();
-        Ok(PriceBook { ledgers, locks })
+        let item = state.and_then(|keys| found.remove(&keys));
+        let customer = match item.zip(customer).map(|(item, (_, schema))| customers::decode(&item, schema)) {
+            None => None,
+            Some(Ok(customer)) => Some(customer),
+            // Of other features: read anew once it is loaded again.
+            Some(Err(error @ StoreError::State { .. })) => {
+                tracing::warn!(%error, "a price without the customer's features");
+                None
+            }
+            Some(Err(error)) => return Err(error),
+        };
+        Ok(PriceBook { ledgers, locks, customer })
     }
 
     async fn read_all(
@@ -221,7 +239,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut backoff = Backoff::new(SHOW_ATTEMPTS, WAIT_MS);
         loop {
-            let book: PriceBook<()> = self.price_book([key.clone()], None).await?;
+            let book: PriceBook<()> = self.price_book([key.clone()], None, None).await?;
             let mut ledger = book.ledgers.get(key).cloned().unwrap_or_default();
             if !show(&mut ledger.value) {
                 return Ok(());

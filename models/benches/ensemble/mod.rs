@@ -39,6 +39,7 @@ pub fn seal(models: &[(&str, Vec<Tree>)], n_features: usize) -> Artifact {
                 learner: "random".into(),
                 label: None,
                 response: None,
+                purchase: None,
                 counts: BTreeMap::new(),
                 metrics: BTreeMap::new(),
                 notes: vec![],

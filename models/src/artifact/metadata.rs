@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::response::{OFFER_COLUMNS, ResponseSpec};
+use crate::pricing::PurchaseSpec;
 use crate::project::LabelRule;
 use crate::table::TableSchema;
 use crate::units::{Seed, Timestamp};
@@ -37,6 +38,9 @@ pub struct ModelMetadata {
     /// Of a response model: its rows are features with an offer's columns behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseSpec>,
+    /// Of a purchase model: its rows are features with the columns of an item and its price behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purchase: Option<PurchaseSpec>,
     /// Rows and positives used: `n_train`, `n_train_positive`, `n_test`, ...
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
@@ -56,7 +60,14 @@ impl ModelMetadata {
     /// How many numbers a row of this model has, in an artifact over `n_features` features.
     #[must_use]
     pub fn width(&self, n_features: usize) -> usize {
-        n_features + if self.response.is_some() { OFFER_COLUMNS.len() } else { 0 }
+        let offer = if self.response.is_some() { OFFER_COLUMNS.len() } else { 0 };
+        n_features + offer + self.purchase.as_ref().map_or(0, PurchaseSpec::n_columns)
+    }
+
+    /// Whether a row is a customer's features and nothing more.
+    #[must_use]
+    pub const fn is_of_customers(&self) -> bool {
+        self.response.is_none() && self.purchase.is_none()
     }
 }
 

@@ -67,6 +67,7 @@ fn model(name: &str) -> ModelMetadata {
         learner: "hand".into(),
         label: None,
         response: None,
+        purchase: None,
         counts: BTreeMap::from([("n_fit".to_owned(), 10)]),
         metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
         notes: vec![],

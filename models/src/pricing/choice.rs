@@ -10,6 +10,7 @@ use super::demand::{DemandModel, Elasticity};
 use super::guardrail::{BoundConflict, Gate, Guardrail};
 use super::ladder::Rung;
 use super::ledger::{Ledger, Standing};
+use super::purchase::PurchaseModel;
 use super::reaction::RecentDemand;
 use super::rules::{MarketRules, Objective, PricingRules};
 use crate::policy::control::Assignment;
@@ -17,6 +18,7 @@ use crate::units::{Probability, Seed, Timestamp};
 use item::Item;
 
 mod item;
+mod personal;
 
 /// How a price was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub enum PriceBasis {
     Model,
     /// It stands: it was found earlier, and is not yet due for a review.
     Standing,
+    /// This customer's own: by what they alone are expected to bring, as near to everybody's as the market asks.
+    Personal,
     /// It was promised to this customer in a quote that still holds.
     Locked,
     /// No demand curve tells: the list price, inside its bounds.
@@ -55,6 +59,15 @@ pub struct PriceRequest {
     pub announced_since: Option<Timestamp>,
 }
 
+/// A customer whose features may enter their own price.
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    /// What they buy at which price.
+    pub purchase: PurchaseModel<'a>,
+    /// Their features, in the artifact's order; missing is NaN.
+    pub features: &'a [f64],
+}
+
 /// What is known beside rules and request.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
@@ -70,8 +83,8 @@ pub struct Circumstances<'a> {
     pub locked_minor: Option<i64>,
     /// Recent orders.
     pub recent: Option<RecentDemand>,
-    /// What everybody is asked, where personal features enter this price, in minor units.
-    pub everybody_minor: Option<i64>,
+    /// Who asks, where the market allows that features of a person enter their price.
+    pub person: Option<Person<'a>>,
     /// Of the exploration.
     pub seed: Seed,
 }
@@ -133,6 +146,9 @@ pub struct PriceChoice {
     pub model_price_minor: i64,
     /// The price to quote.
     pub quoted_price_minor: i64,
+    /// What everybody else is asked, where the price is a customer's own.
+    #[serde(default)]
+    pub everybody_price_minor: Option<i64>,
     /// Lowest price that floor and minimum margin allow.
     pub floor_minor: i64,
     /// Highest price the rules allow.
@@ -160,7 +176,7 @@ pub struct PriceChoice {
 /// Chooses the price of one item.
 ///
 /// The policy control gets the list price, the model control the price that the average of all SKUs' demand asks for;
-/// neither is moved by, nor moves, the price that stands.
+/// neither is moved by, nor moves, the price that stands. Of a person, everybody's price is found first and bounds theirs.
 pub fn choose_price(
     rules: &PricingRules,
     demand: Option<&DemandModel>,
@@ -171,5 +187,12 @@ pub fn choose_price(
     let refused = |conflict| PriceRefusal::Conflict { sku: request.sku.clone(), conflict };
     let fixed = Gate::fixed(item.sku, &item.terms, item.list, item.cost).map_err(refused)?;
     let gate = item.gate(&fixed)?;
-    Ok(item.choose(&fixed, &gate))
+    let everybodys = item.choose(&fixed, &gate);
+    let Circumstances { control, market, .. } = circumstances;
+    let may_enter = market.personal_features && !control.policy && !control.model;
+    let person = circumstances.person.filter(|_| may_enter);
+    match person {
+        Some(person) => item.personal(person, everybodys, &fixed),
+        None => Ok(everybodys),
+    }
 }

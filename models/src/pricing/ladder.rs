@@ -52,7 +52,7 @@ pub(super) struct Cross {
 
 impl Worth<'_> {
     /// Per unit that sells at the reference price, at a demand of `relative` times that.
-    fn at(&self, price_minor: i64, relative: f64) -> f64 {
+    pub(super) fn at(&self, price_minor: i64, relative: f64) -> f64 {
         let price = price_minor as f64;
         let unit = match self.objective {
             Objective::Margin => price - self.cost_minor - self.bid_minor,
@@ -69,9 +69,8 @@ impl Worth<'_> {
         self.cross.margin_minor * (self.cross.elasticity * self.curve.log_ratio(price_minor)).exp_m1()
     }
 
-    fn rung(&self, price_minor: i64) -> Rung {
-        let relative = self.curve.relative(price_minor);
-        let probability = self.curve.purchase_probability(price_minor);
+    /// The rung of a price at which demand is `relative` to that at the reference price.
+    pub(super) fn rung(&self, price_minor: i64, relative: f64, probability: Option<Probability>) -> Rung {
         let margin = (price_minor as f64 - self.cost_minor) * relative + self.spill(price_minor);
         let shown = probability.map_or(1.0, |p| p.get() / relative.max(f64::MIN_POSITIVE));
         Rung { price_minor, probability, expected_margin_minor: shown * margin, choice_probability: 0.0 }
@@ -82,7 +81,7 @@ impl Worth<'_> {
 pub(super) fn ladder(worth: &Worth<'_>, fixed: &Gate, rules: &PricingRules) -> Vec<Rung> {
     prices(fixed.lowest_minor(), fixed.highest_minor(), rules)
         .into_iter()
-        .map(|price| worth.rung(price))
+        .map(|price| worth.rung(price, worth.curve.relative(price), worth.curve.purchase_probability(price)))
         .collect()
 }
 

@@ -7,6 +7,7 @@ use crate::policy::control::Assignment;
 use crate::units::{DAY_MS, Seed, Timestamp};
 
 mod faults;
+mod personal;
 mod scene;
 
 /// Held out of nothing.
@@ -21,7 +22,7 @@ fn first<'a>(market: &'a MarketRules, control: Assignment) -> Circumstances<'a> 
         ledger: None,
         locked_minor: None,
         recent: None,
-        everybody_minor: None,
+        person: None,
         seed: Seed(1),
     }
 }

@@ -139,6 +139,19 @@ impl BlendModel {
         }
     }
 
+    /// [`Self::margins`] of rows whose first `n_same` features are those of the first.
+    pub(super) fn margins_alike(&self, rows: Rows<'_>, n_same: usize, margins: &mut [f64]) {
+        margins.fill(self.intercept);
+        let mut own = vec![0.0; margins.len()];
+        for (weight, member) in &self.members {
+            match member {
+                Member::Linear(model) => model.margins(rows, &mut own),
+                Member::Trees(model) => model.margins_alike(rows, n_same, &mut own),
+            }
+            margins.iter_mut().zip(&own).for_each(|(margin, own)| *margin += weight * own);
+        }
+    }
+
     /// The log-odds of `row`, bit for bit those of [`Self::margin`], and their baseline: the members' own, weighed. Adds
     /// what each feature adds to the log-odds to its place in `contributions`.
     pub fn explain(&self, row: &[f64], contributions: &mut [f64], scratch: &mut Scratch) -> Explained {

@@ -286,6 +286,19 @@ impl TreesModel {
         margins.iter_mut().for_each(|margin| *margin += base);
     }
 
+    /// [`Self::margins`] of rows whose first `n_same` features are those of the first, bit for bit.
+    pub(super) fn margins_alike(&self, rows: Rows<'_>, n_same: usize, margins: &mut [f64]) {
+        match self.layout {
+            Layout::Symmetric => self.tables::<u8>().sums_alike(rows, n_same, margins),
+            Layout::Masks16 => self.tables::<u16>().sums_alike(rows, n_same, margins),
+            Layout::Masks32 => self.tables::<u32>().sums_alike(rows, n_same, margins),
+            Layout::Masks64 => self.tables::<u64>().sums_alike(rows, n_same, margins),
+            Layout::Walker => self.grove().sums(rows, margins),
+        }
+        let base = self.header.base.get();
+        margins.iter_mut().for_each(|margin| *margin += base);
+    }
+
     fn sums<W: Word>(&self, rows: Rows<'_>, margins: &mut [f64]) {
         let tables = self.tables::<W>();
         match self.batch.slices(&tables, margins.len()) {

@@ -143,6 +143,7 @@ pub fn fit(
         .to_owned(),
         label: None,
         response: None,
+        purchase: None,
         counts: BTreeMap::from([
             ("n_observations".to_owned(), report.n_observations as u64),
             ("n_randomised".to_owned(), report.n_randomised as u64),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use nextbest_models::artifact::ModelMetadata;
 use nextbest_models::event::EventType;
 use nextbest_models::policy::response::ResponseSpec;
+use nextbest_models::pricing::PurchaseSpec;
 use nextbest_models::project::{LabelKind, LabelRule};
 use nextbest_models::table::TableSchema;
 use nextbest_models::units::{Seed, Timestamp};
@@ -104,6 +105,9 @@ pub(super) fn of(subject: &Subject<'_>) -> ModelCard {
 }
 
 fn outcome(model: &ModelMetadata, table: Option<&TableSchema>) -> String {
+    if let Some(PurchaseSpec { rule, .. }) = &model.purchase {
+        return format!("order_placed of the product within {} days of its price_shown", rule.horizon_days);
+    }
     match (&model.label, &model.response, table) {
         (Some(label), _, _) => in_words(label),
         (None, Some(ResponseSpec { rule, .. }), _) => {

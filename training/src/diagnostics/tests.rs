@@ -192,6 +192,7 @@ fn artifact() -> Artifact {
             learner: "linfa_logistic".into(),
             label: None,
             response: None,
+            purchase: None,
             counts: BTreeMap::from([("n_fit".to_owned(), 2000)]),
             metrics: BTreeMap::from([("auc".to_owned(), 0.75)]),
             notes: vec![],

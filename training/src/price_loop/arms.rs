@@ -269,7 +269,7 @@ impl Round {
                 ledger: Some(ledger),
                 locked_minor: None,
                 recent: None,
-                everybody_minor: None,
+                person: None,
                 seed: Seed(self.seed.0 ^ ((week * N_SKUS + at) as u64) << 20),
             };
             let request = PriceRequest { sku: sku.id.clone(), ..PriceRequest::default() };

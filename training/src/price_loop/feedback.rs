@@ -89,7 +89,7 @@ fn review(
             ledger: Some(&ledgers[at]),
             locked_minor: None,
             recent: (hours > 0).then(|| RecentDemand::of(recent, hours, half_life)),
-            everybody_minor: None,
+            person: None,
             seed: Seed(0),
         };
         let request = PriceRequest { sku: truth.skus[at].id.clone(), ..PriceRequest::default() };

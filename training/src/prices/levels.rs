@@ -7,6 +7,7 @@ use nextbest_models::pricing::DemandModel;
 use nextbest_models::project::Project;
 
 use super::{DEPTH_STEP, N_DEPTHS};
+use crate::showing::Showing;
 
 /// Days of a week.
 const WEEK: i32 = 7;
@@ -50,33 +51,20 @@ pub struct Levels {
     pub(super) skus: BTreeMap<String, SkuTally>,
 }
 
-/// A price shown, as the audit takes it.
-pub(super) struct Showing<'e> {
-    pub(super) sku: &'e str,
-    pub(super) week: i32,
-    pub(super) price_minor: i64,
-    list_price_minor: i64,
+/// Whether a price lies below its list price.
+pub(super) const fn is_discounted(shown: &Showing<'_>) -> bool {
+    shown.price_minor < shown.list_price_minor
 }
 
-impl Showing<'_> {
-    pub(super) fn discounted(&self) -> bool {
-        self.price_minor < self.list_price_minor
-    }
-
-    pub(super) fn depth(&self) -> usize {
-        let share = 1.0 - self.price_minor as f64 / self.list_price_minor.max(1) as f64;
-        ((share / DEPTH_STEP).ceil().max(0.0) as usize).min(N_DEPTHS - 1)
-    }
+/// The step of depth that a price's discount reaches.
+pub(super) fn depth(shown: &Showing<'_>) -> usize {
+    let share = 1.0 - shown.price_minor as f64 / shown.list_price_minor as f64;
+    ((share / DEPTH_STEP).ceil().max(0.0) as usize).min(N_DEPTHS - 1)
 }
 
-pub(super) fn showing<'e>(project: &Project, event: &'e Event) -> Option<Showing<'e>> {
-    let (sku, value) = (event.sku.as_deref()?, event.value?);
-    let price_minor = value.amount_minor / event.quantity.unwrap_or(1).max(1);
-    let told = event.number("list_price_minor").map(|list| list.round() as i64);
-    let list_price_minor = told.or_else(|| project.pricing.sku(sku).map(|sku| sku.list_price_minor))?;
-    let week = event.occurred_at.day().number().div_euclid(WEEK);
-    let shown = event.event_type == EventType::PriceShown && price_minor > 0 && list_price_minor > 0;
-    shown.then_some(Showing { sku, week, price_minor, list_price_minor })
+/// The SKU and week of a price shown by `event`.
+pub(super) fn cell(shown: &Showing<'_>, event: &Event) -> CellKey {
+    (shown.sku.to_owned(), event.occurred_at.day().number().div_euclid(WEEK))
 }
 
 impl Levels {
@@ -88,9 +76,9 @@ impl Levels {
         groups: &BTreeSet<GroupKey>,
         event: &Event,
     ) {
-        if let Some(shown) = showing(project, event) {
-            let (key, log_price) = ((shown.sku.to_owned(), shown.week), (shown.price_minor as f64).ln());
-            let one = Cell { n: 1, log_price, n_discounted: u64::from(shown.discounted()) };
+        if let Some(shown) = Showing::of(project, event) {
+            let (key, log_price) = (cell(&shown, event), (shown.price_minor as f64).ln());
+            let one = Cell { n: 1, log_price, n_discounted: u64::from(is_discounted(&shown)) };
             for group in groups {
                 self.groups.entry(group.clone()).or_default().entry(key.clone()).or_default().merge(&one);
             }

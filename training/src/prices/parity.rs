@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nextbest_models::event::Event;
 use nextbest_models::project::Project;
 
-use super::levels::{Cell, CellKey, GroupKey, Levels, showing};
+use super::levels::{Cell, CellKey, GroupKey, Levels, cell, depth, is_discounted};
 use super::{GroupPrices, N_DEPTHS, Ratio, WIDTH};
+use crate::showing::Showing;
 
 /// Sums over customers of what the head of this file calls A and B.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,13 +78,14 @@ impl Parity {
     /// Counts one customer, who belongs to `groups`, with their `events`.
     pub fn add(&mut self, project: &Project, levels: &Levels, groups: &BTreeSet<GroupKey>, events: &[Event]) {
         let (mut placed, mut depths) = (Vec::new(), [0; N_DEPTHS]);
-        for shown in events.iter().filter_map(|event| showing(project, event)) {
-            let key = (shown.sku.to_owned(), shown.week);
+        for event in events {
+            let Some(shown) = Showing::of(project, event) else { continue };
+            let key = cell(&shown, event);
             let Some(cell) = levels.cells.get(&key) else { continue };
-            depths[shown.depth()] += 1;
+            depths[depth(&shown)] += 1;
             let log_price = (shown.price_minor as f64).ln() - cell.log_price / cell.n as f64;
             let discounted =
-                f64::from(u8::from(shown.discounted())) - cell.n_discounted as f64 / cell.n as f64;
+                f64::from(u8::from(is_discounted(&shown))) - cell.n_discounted as f64 / cell.n as f64;
             placed.push(Placed { key, cell, log_price, discounted });
         }
         if placed.is_empty() {

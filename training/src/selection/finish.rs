@@ -51,8 +51,9 @@ pub(super) fn finish(
             name: request.name.to_owned(),
             kind: ModelKind::Propensity,
             learner: contender.name.to_owned(),
-            label: request.label.cloned(),
-            response: request.response.cloned(),
+            label: request.target.label(),
+            response: request.target.response(),
+            purchase: request.target.purchase(),
             counts: counts.clone(),
             metrics: metric_map(&tested),
             notes: model_notes(contest, contender, model.as_ref()),
@@ -65,7 +66,7 @@ pub(super) fn finish(
     };
     let report = PropensityReport {
         name: request.name.to_owned(),
-        label: request.label.cloned(),
+        label: request.target.label(),
         validation: match contest.folds {
             Some((n_scored, n_folds)) => ValidationSummary::Folds { n_folds, n_scored },
             None => ValidationSummary::InTime,

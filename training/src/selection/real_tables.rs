@@ -76,8 +76,7 @@ fn report(
     let validation = Validation::Folds { fold_of_row, n_folds: 5 };
     let request = PropensityRequest {
         name: "label",
-        label: None,
-        response: None,
+        target: Target::Given,
         dataset: &set,
         validation,
         split: None,

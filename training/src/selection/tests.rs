@@ -64,8 +64,7 @@ fn request(dataset: &Dataset) -> PropensityRequest<'_> {
     let validation = Validation::InTime(Parts::by_cutoff(dataset, "churn", &split()).unwrap());
     PropensityRequest {
         name: "churn",
-        label: None,
-        response: None,
+        target: Target::Given,
         dataset,
         validation,
         split: Some(split()),
@@ -139,6 +138,7 @@ fn the_artifact_scores_as_its_learner_on_ten_thousand_random_rows() {
                     learner: learner.name().into(),
                     label: None,
                     response: None,
+                    purchase: None,
                     counts: BTreeMap::new(),
                     metrics: BTreeMap::new(),
                     notes: vec![],
@@ -380,8 +380,7 @@ fn of_many_rows_two_folds_are_scored() {
     let validation = Validation::Folds { fold_of_row, n_folds: 4 };
     let request = PropensityRequest {
         name: "churn",
-        label: None,
-        response: None,
+        target: Target::Given,
         dataset: &set,
         validation,
         split: None,

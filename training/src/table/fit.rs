@@ -17,7 +17,7 @@ use super::survey::{Tally, profiled};
 use crate::diagnostics::{self, Subject};
 use crate::import::read::hash;
 use crate::learner::{Learner, Monotone};
-use crate::selection::{self, PropensityRequest};
+use crate::selection::{self, PropensityRequest, Target};
 
 /// How far a fit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +90,7 @@ pub fn fit(
     let (name, seed) = (options.name.as_str(), options.seed);
     let request = PropensityRequest {
         name,
-        label: None,
-        response: None,
+        target: Target::Given,
         dataset: &dataset,
         validation: split.validation,
         split: None,

@@ -17,7 +17,7 @@ const MOST_HOURS: f64 = 8760.0;
 /// One item with all that its price depends on.
 pub(super) struct Item<'a> {
     rules: &'a PricingRules,
-    around: &'a Circumstances<'a>,
+    pub(super) around: &'a Circumstances<'a>,
     request: &'a PriceRequest,
     pub(super) sku: Option<&'a SkuRules>,
     pub(super) terms: Terms,
@@ -81,16 +81,20 @@ impl<'a> Item<'a> {
         if let Some(locked) = self.around.locked_minor {
             gate.narrow("price_lock", locked, locked).map_err(refused)?;
         }
-        if let Some(percent) = self.request.announced_percent {
-            let prior = i128::from(self.prior_minor()?);
-            let most = i64::try_from(prior * i128::from(100 - percent.min(99)) / 100).unwrap_or(i64::MAX);
-            gate.narrow("prior_price", 1, most).map_err(refused)?;
-        }
+        self.narrow_to_announced(&mut gate)?;
         Ok(gate)
     }
 
+    /// Holds a discount that was announced.
+    pub(super) fn narrow_to_announced(&self, gate: &mut Gate) -> Result<(), PriceRefusal> {
+        let Some(percent) = self.request.announced_percent else { return Ok(()) };
+        let prior = i128::from(self.prior_minor()?);
+        let most = i64::try_from(prior * i128::from(100 - percent.min(99)) / 100).unwrap_or(i64::MAX);
+        let narrowed = gate.narrow("prior_price", 1, most);
+        narrowed.map_err(|conflict| PriceRefusal::Conflict { sku: self.request.sku.clone(), conflict })
+    }
+
     fn approach_history(&self, gate: &mut Gate) {
-        let scaled = |price: i64, ratio: f64| (price as f64 * ratio).round() as i64;
         if let Some(standing) = self.standing {
             let last = standing.price_minor;
             if let Some(step) = self.terms.max_step_ratio {
@@ -100,14 +104,14 @@ impl<'a> Item<'a> {
                 gate.approach("cool_down", last, last);
             }
         }
+        self.approach_competitor(gate);
+    }
+
+    pub(super) fn approach_competitor(&self, gate: &mut Gate) {
         if let (Some(price), Some([lo, hi])) =
             (self.request.competitor_price_minor, self.terms.competitor_band)
         {
             gate.approach("competitor_band", scaled(price, lo), scaled(price, hi));
-        }
-        if let Some(price) = self.around.everybody_minor {
-            let ratio = self.around.market.parity_ratio;
-            gate.approach("segment_parity", scaled(price, 1.0 - ratio), scaled(price, 1.0 + ratio));
         }
     }
 
@@ -148,10 +152,8 @@ impl<'a> Item<'a> {
         let (mut rungs, mut choice_probability) = (Vec::new(), 1.0);
         let mut on_ladder = None;
         if let Some(curve) = &self.curve {
-            let cost_minor = self.cost.unwrap_or(0) as f64;
-            let bid_minor = optimum.map_or(0.0, |free| bid(curve, free, wanted, self.terms.objective));
-            let worth =
-                Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, cross: self.cross };
+            let worth = self
+                .worth_of(curve, optimum.map_or(0.0, |free| bid(curve, free, wanted, self.terms.objective)));
             rungs = ladder(&worth, fixed, self.rules);
             let explored = if self.is_everybodys() { self.rules.exploration } else { PriceExploration::None };
             if basis == PriceBasis::Model {
@@ -174,6 +176,7 @@ impl<'a> Item<'a> {
             list_price_minor: self.list,
             model_price_minor: model,
             quoted_price_minor: price,
+            everybody_price_minor: None,
             floor_minor: fixed.lowest_minor(),
             ceiling_minor: fixed.highest_minor(),
             cost_minor: self.cost,
@@ -186,6 +189,19 @@ impl<'a> Item<'a> {
             standing: self.settled(basis, price, tilt),
             flags: self.curve.as_ref().map(|curve| curve.flags.clone()).unwrap_or_default(),
         }
+    }
+
+    /// What the rungs of the curve are valued by, what demand and stock ask included.
+    pub(super) fn worth(&self) -> Option<Worth<'_>> {
+        let curve = self.curve.as_ref()?;
+        let free = self.optimum(curve);
+        let wanted = self.moved(free, self.tilt().0, &mut Vec::new());
+        Some(self.worth_of(curve, bid(curve, free, wanted, self.terms.objective)))
+    }
+
+    fn worth_of<'c>(&self, curve: &'c DemandCurve, bid_minor: f64) -> Worth<'c> {
+        let cost_minor = self.cost.unwrap_or(0) as f64;
+        Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, cross: self.cross }
     }
 
     /// Rounds a price that came from no rung; a list price and a price that stands are kept as they are.
@@ -250,7 +266,7 @@ impl<'a> Item<'a> {
         after
     }
 
-    /// Whether the price is everybody's, and so may be explored and then stands: not one of a control group or a person, of a
+    /// Whether the price is everybody's, and so may be explored and then stands: not one of a control group, of a
     /// discount announced, or of a list price or cost that this caller alone names. Stock and competitors are facts of the
     /// SKU, whoever tells them.
     fn is_everybodys(&self) -> bool {
@@ -259,8 +275,8 @@ impl<'a> Item<'a> {
             let cost = cost_of(Some(sku), &self.terms, self.list, None);
             self.list != sku.list_price_minor || self.cost != cost
         });
-        let one_persons = around.control.policy || around.control.model || around.everybody_minor.is_some();
-        !one_persons && !own_terms && request.announced_percent.is_none()
+        let held_out = around.control.policy || around.control.model;
+        !held_out && !own_terms && request.announced_percent.is_none()
     }
 
     fn settled(&self, basis: PriceBasis, price: i64, tilt: f64) -> Option<Standing> {
@@ -282,6 +298,10 @@ fn bid(curve: &DemandCurve, free: f64, wanted: f64, objective: Objective) -> f64
         return 0.0;
     }
     (wanted - free) * (1.0 + elasticity) / elasticity
+}
+
+fn scaled(price: i64, ratio: f64) -> i64 {
+    (price as f64 * ratio).round() as i64
 }
 
 fn cross(rules: &PricingRules, demand: &DemandModel, curve: &DemandCurve, sku: &SkuRules) -> Cross {

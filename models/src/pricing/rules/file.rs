@@ -306,11 +306,6 @@ fn markets(
             faults
                 .add(place, format!("prior_price_days = {} lies outside 0 ..= 365", rules.prior_price_days));
         }
-        if rules.personal_features {
-            let message =
-                "personal_features = true: no price model takes features of a person yet; leave it out";
-            faults.add(place, format!("market {name:?}: {message}"));
-        }
         if !(0.0..=1.0).contains(&rules.parity_ratio) {
             faults.add(place, format!("parity_ratio = {} lies outside 0 ..= 1", rules.parity_ratio));
         }

@@ -33,8 +33,6 @@ fn faults_name_their_lines() {
     assert_eq!(lines(&format!("{RULES}{reaction}")).len(), 2);
     let market = lines(&format!("{RULES}[market.GB]\nprior_price_days = 400\nparity_ratio = 2\n"));
     assert_eq!(market.len(), 2, "{market:?}");
-    let personal = lines(&format!("{RULES}[market.GB]\npersonal_features = true\n"));
-    assert!(personal[0].1.contains("no price model takes features of a person yet"), "{personal:?}");
     let typo = lines(&RULES.replace("rounding = ", "ronding = "));
     assert!(typo[0].0 == 3 && typo[0].1.contains("ronding"), "{typo:?}");
     assert!(lines("lock_minutes = \"soon\"")[0].1.contains("expected u32"));

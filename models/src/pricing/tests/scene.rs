@@ -21,7 +21,7 @@ struct Scene {
     demand: DemandModel,
     ledger: Ledger,
     locked_minor: Option<i64>,
-    everybody_minor: Option<i64>,
+    taste: Option<f64>,
     recent: Option<RecentDemand>,
     seed: u64,
 }
@@ -31,7 +31,7 @@ impl Scene {
         Circumstances {
             ledger: Some(&self.ledger),
             locked_minor: self.locked_minor,
-            everybody_minor: self.everybody_minor,
+            person: self.taste.as_ref().map(personal::person),
             recent: self.recent,
             seed: Seed(self.seed),
             ..first(market, EVERYBODY)
@@ -53,7 +53,7 @@ fn scene() -> impl Strategy<Value = Scene> {
     let shown = prop::option::of((amount(), 0..100i64, -0.2..0.2f64));
     let rest = (
         prop::option::of(amount()),
-        prop::option::of(amount()),
+        prop::option::of(0.0..1.0f64),
         prop::option::of(0.0..90.0f64),
         any::<u64>(),
     );
@@ -89,7 +89,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                 ledger.show(price, since);
                 ledger.standing = Some(Standing { price_minor: price, since, reviewed: since, tilt });
             }
-            let (locked_minor, everybody_minor, recent, seed) = rest;
+            let (locked_minor, taste, recent, seed) = rest;
             Scene {
                 rules,
                 request: PriceRequest {
@@ -104,7 +104,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                 demand: demand_of(elasticity, base),
                 ledger,
                 locked_minor,
-                everybody_minor,
+                taste,
                 recent: recent.map(|units| RecentDemand { units, hours: 30.0 }),
                 seed,
             }
@@ -125,7 +125,7 @@ proptest! {
     /// not against what the code made of them.
     #[test]
     fn a_price_keeps_every_guardrail_or_names_the_pair_that_conflicts(scene in scene()) {
-        let market = MarketRules::default();
+        let market = MarketRules { personal_features: true, ..MarketRules::default() };
         let (terms, request) = (scene.rules.default, &scene.request);
         let (list, cost) = (request.list_price_minor.unwrap() as f64, request.unit_cost_minor.unwrap() as f64);
         let choice = match choose_price(&scene.rules, Some(&scene.demand), &scene.around(&market), request) {
@@ -146,7 +146,13 @@ proptest! {
         prop_assert!(price as f64 >= (list * terms.floor_ratio).round() && price as f64 <= (list * terms.ceiling_ratio).round());
         // One unit of rounding in the division that made the bound.
         prop_assert!(price as f64 - cost >= terms.min_margin_ratio * price as f64 - 1e-6 * price as f64);
-        if let Some(locked) = scene.locked_minor {
+        if let Some(everybody) = choice.everybody_price_minor {
+            prop_assert!(scene.taste.is_some() && choice.basis == PriceBasis::Personal);
+            if request.competitor_price_minor.is_none() && request.announced_percent.is_none() {
+                let ratio = market.parity_ratio;
+                prop_assert!(near(price, everybody as f64 * (1.0 - ratio), everybody as f64 * (1.0 + ratio), fixed));
+            }
+        } else if let Some(locked) = scene.locked_minor {
             prop_assert_eq!(price, locked);
         } else if let Some(standing) = scene.ledger.standing {
             let last = standing.price_minor as f64;
@@ -159,9 +165,6 @@ proptest! {
             }
         } else if let Some(competitor) = request.competitor_price_minor {
             prop_assert!(near(price, competitor as f64 * 0.9, competitor as f64 * 1.1, fixed));
-        } else if let Some(everybody) = scene.everybody_minor {
-            let ratio = market.parity_ratio;
-            prop_assert!(near(price, everybody as f64 * (1.0 - ratio), everybody as f64 * (1.0 + ratio), fixed));
         }
         if let Some(percent) = request.announced_percent {
             let now = scene.around(&market).now;

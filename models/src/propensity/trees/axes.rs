@@ -40,6 +40,16 @@ impl Axis {
         self.first_cut.get() as usize == first
     }
 
+    /// The feature it cuts.
+    pub(super) const fn feature(&self) -> usize {
+        self.feature.get() as usize
+    }
+
+    /// Its first bin among the bins of all axes, of which it is the one `at`.
+    pub(super) const fn first_bin(&self, at: usize) -> usize {
+        self.first_cut.get() as usize + 2 * at
+    }
+
     /// How many bins it has: one above or beside all cuts, and one for missing.
     pub(super) const fn n_bins(&self) -> usize {
         self.n_cuts.get() as usize + 2

@@ -8,11 +8,12 @@
 //! A row of words for every bin would be megabytes. The tests of a numeric axis fail one after another as the number
 //! grows, so a row is stored at every `stride`-th test only, and a bin names its row and the clears that follow it.
 
-use std::ops::BitAnd;
+use std::ops::{BitAnd, Range};
 
 use zerocopy::little_endian::{F64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
 
+use super::Rows;
 use super::axes::Axis;
 use super::batch::Line;
 
@@ -131,11 +132,19 @@ impl<'a, W: Word> Tables<'a, W> {
     /// The words of the trees of `block` for `row`.
     #[inline]
     pub(super) fn words<'w>(&self, block: usize, row: &[f64], words: &'w mut Words<W>) -> &'w [W] {
+        words[..self.n_trees_of(block).next_multiple_of(LANES)].fill(self.start);
+        self.narrow(block, 0..self.axes.len(), row, words)
+    }
+
+    /// What the bins of `row` on these axes leave of `words`.
+    #[inline]
+    fn narrow<'w>(&self, block: usize, axes: Range<usize>, row: &[f64], words: &'w mut Words<W>) -> &'w [W] {
         let n_trees = self.n_trees_of(block);
-        words[..n_trees.next_multiple_of(LANES)].fill(self.start);
         let n_bins = self.cuts.len() + 2 * self.axes.len();
-        let mut first_bin = block * n_bins;
-        for axes in self.axes.chunks(AHEAD) {
+        let axes_before = axes.start;
+        let axes = self.axes.get(axes).unwrap_or(&[]);
+        let mut first_bin = block * n_bins + axes.first().map_or(0, |axis| axis.first_bin(axes_before));
+        for axes in axes.chunks(AHEAD) {
             let mut bins = [None; AHEAD];
             for (axis, bin) in axes.iter().zip(&mut bins) {
                 *bin = self.bins.get(first_bin + axis.bin(self.cuts, row));
@@ -217,6 +226,24 @@ impl<'a, W: Word> Tables<'a, W> {
             sums.add(words, self.leaves_of(block), self.n_slots);
         }
         sums.total()
+    }
+
+    /// Sets `sums` to [`Self::sum`] of each row; all agree in their first `n_same` features.
+    pub(super) fn sums_alike(&self, rows: Rows<'_>, n_same: usize, sums: &mut [f64]) {
+        let n_shared = self.axes.partition_point(|axis| axis.feature() < n_same);
+        let mut partial = vec![Sums::default(); sums.len()];
+        let (mut shared, mut own) = ([W::ONES; BLOCK], [W::ONES; BLOCK]);
+        for block in 0..self.n_blocks() {
+            let n_words = self.n_trees_of(block).next_multiple_of(LANES);
+            shared[..n_words].fill(self.start);
+            self.narrow(block, 0..n_shared, rows.row(0), &mut shared);
+            for (at, partial) in partial.iter_mut().enumerate() {
+                own[..n_words].copy_from_slice(&shared[..n_words]);
+                let words = self.narrow(block, n_shared..self.axes.len(), rows.row(at), &mut own);
+                partial.add(words, self.leaves_of(block), self.n_slots);
+            }
+        }
+        sums.iter_mut().zip(partial).for_each(|(sum, partial)| *sum = partial.total());
     }
 
     /// The leaves of the trees from `block` on.

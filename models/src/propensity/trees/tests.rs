@@ -51,6 +51,15 @@ fn agrees(trees: &[Tree], layout: &str, draw: &mut Draw) {
     (0..11).for_each(|_| model.margins(Rows::new(&rows, n_features), &mut sliced));
     model.margins(Rows::new(&rows[399 * n_features..], n_features), &mut sliced[399..]);
     assert_eq!(bits(&margins), bits(&sliced), "{layout}");
+    // Rows that agree in their first features, from none to all of them.
+    for n_same in 0..=n_features {
+        let mut alike = rows.clone();
+        alike.chunks_mut(n_features).for_each(|row| row[..n_same].copy_from_slice(&rows[..n_same]));
+        let mut found = [0.0; 21];
+        model.margins_alike(Rows::new(&alike, n_features), n_same, &mut found);
+        let one: Vec<f64> = alike.chunks(n_features).take(21).map(|row| model.margin(row)).collect();
+        assert_eq!(bits(&found), bits(&one), "{layout} {n_same}");
+    }
     for (row, batch) in rows.chunks(n_features).zip(margins) {
         let (found, expected) = (model.margin(row), naive_margin(0.25, trees, row));
         assert!((found - expected).abs() <= rounding(trees), "{layout} {row:?}: {found} {expected}");
