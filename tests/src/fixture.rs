@@ -15,7 +15,8 @@ use nextbest_models::artifact::{
     ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer,
 };
 use nextbest_models::event::Event;
-use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity, demand};
+use nextbest_models::pricing::purchase::{PURCHASE, PriceBy, PurchaseLevels, ShowingTally};
+use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity, PurchaseSpec, demand};
 use nextbest_models::project::Project;
 use nextbest_models::propensity::Calibration;
 use nextbest_models::propensity::interval::{Knot, ProbabilityInterval};
@@ -68,6 +69,7 @@ pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
     // Of conversion alone: within a tenth and nine tenths at any margin from -9 on.
     let knots = [Knot { margin: -9.0, lo: 0.1, hi: 0.9 }, Knot { margin: 9.0, lo: 0.1, hi: 0.9 }];
     builder.interval(&ProbabilityInterval::new(0.9, &knots).expect("a good interval"));
+    builder.propensity(purchase(project));
     let record = DemandRecord {
         level: DemandLevel::Sku,
         name: "MUG".to_owned(),
@@ -112,6 +114,25 @@ fn propensity(
         calibration: Calibration::Identity,
         golden: Vec::new(),
     }
+}
+
+/// Of a price shown: log-odds fall by 7 times its log ratio to the list price for who has not ordered lately, by 1 times
+/// for who has ordered ten times.
+fn purchase(project: &Project) -> PropensityParts {
+    let rule = project.settings.purchases.clone().expect("the fixture learns purchases");
+    let shown = ShowingTally { n_shown: 1000, n_bought: 50 };
+    let spec = PurchaseSpec {
+        rule,
+        categories: vec!["mugs".to_owned()],
+        price_by: vec![PriceBy { feature: 0, lo: 0.0, hi: 10.0 }],
+        levels: PurchaseLevels::new(&BTreeMap::from([("MUG".to_owned(), (None, shown))])),
+    };
+    let first = project.schema.names().len();
+    let [level, price, price_of_few_orders] = [first + 1, first + 3, first + 6];
+    let columns = [(level, 1.0, 1.0), (price, 1.0, -1.0), (price_of_few_orders, 1.0, -6.0)];
+    let mut parts = propensity(project, PURCHASE, 0.0, &columns);
+    parts.metadata.purchase = Some(spec);
+    parts
 }
 
 fn described(project: &Project, name: &str) -> ModelMetadata {

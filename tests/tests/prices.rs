@@ -450,6 +450,72 @@ async fn no_feature_of_a_customer_moves_a_price() {
 }
 
 #[tokio::test]
+async fn where_a_market_allows_it_a_customer_has_their_own_price_near_everybodys() {
+    let calls: &'static Mutex<Vec<String>> = Box::leak(Box::default());
+    let plan = |operation: &str, _: usize| {
+        calls.lock().unwrap().push(operation.to_owned());
+        Fault::None
+    };
+    let world = World::with("", Duration::from_secs(20), plan).await;
+    let markets = "[market.US-NY]\nprior_price_days = 0\ndisclosure = \"new_york\"\npersonal_features = true\n\
+                   parity_ratio = 0.1\n[market.GB]\n";
+    let file = world.folder.path().join("pricing.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\nrounding = \"99\"", "\nrounding = \"none\"") + markets).unwrap();
+    // Nobody who ordered ten times is moved much by a price; who ordered once is.
+    world.order(&["new".to_owned()]).await;
+    let ordered = |customer: &'static str| {
+        (2..14).map(move |order| fixture::order_json(customer, order, i32::try_from(order).unwrap(), 5_000))
+    };
+    let events: Vec<Value> = ordered("loyal").chain(ordered("objects")).collect();
+    assert_eq!(world.post("/v1/events", &json!({ "events": events })).await.0, 200);
+    let objection = json!([{ "event_id": "x", "type": "attribute_set", "occurred_at": now().plus_days(-1),
+        "customer_id": "objects", "attributes": { "objection": true } }]);
+    assert_eq!(world.post("/v1/events", &json!({ "events": objection })).await.0, 200);
+    let (base, _) = world.through_faults(now()).await;
+    let desk = Desk { world: &world, base };
+    let told = async |customer: Option<&str>, market: &str| {
+        calls.lock().unwrap().clear();
+        let body = json!({ "customer_id": customer, "currency": "GBP", "market": market, "items": [{ "sku": "MUG" }] });
+        desk.quote(&body).await
+    };
+    let everybody = price(&told(None, "US-NY").await);
+    let loyal = told(Some("loyal"), "US-NY").await;
+    assert_eq!(
+        *calls.lock().unwrap(),
+        ["BatchGetItem", "TransactWriteItems"],
+        "the customer comes with the batch"
+    );
+    let new = told(Some("new"), "US-NY").await;
+    for quote in [&loyal, &new] {
+        assert_eq!(quote["items"][0]["basis"], "personal", "{quote}");
+        assert_eq!(quote["items"][0]["everybody_price_minor"], everybody);
+        assert_eq!(quote["legal"]["personalised"], true);
+        assert_eq!(
+            quote["legal"]["disclosure"],
+            "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA"
+        );
+        let ladder = quote["items"][0]["ladder"].as_array().unwrap();
+        let odds: Vec<f64> = ladder.iter().map(|rung| rung["probability"].as_f64().unwrap()).collect();
+        assert!(odds.windows(2).all(|pair| pair[1] < pair[0]), "{odds:?}");
+    }
+    let within = |quote: &Value| (price(quote) - everybody).abs() * 10 <= everybody;
+    assert!(price(&new) < everybody && everybody < price(&loyal) && within(&new) && within(&loyal));
+    // What was promised stays personal; whoever objected, nobody in particular, and other markets know no such price.
+    let mut again = basket("loyal");
+    (again["market"], again["items"][0]["quantity"]) = (json!("US-NY"), json!(3));
+    let locked = desk.quote(&again).await;
+    assert_eq!((&locked["items"][0]["basis"], price(&locked)), (&json!("locked"), price(&loyal)));
+    assert_eq!(locked["legal"]["personalised"], true);
+    for (customer, market) in [(Some("objects"), "US-NY"), (Some("nobody"), "US-NY"), (Some("loyal"), "GB")] {
+        let quote = told(customer, market).await;
+        assert_eq!(price(&quote), everybody, "{customer:?} {market}: {quote}");
+        assert_eq!(quote["legal"]["personalised"], false);
+        assert_eq!(quote["items"][0].get("everybody_price_minor"), None);
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_writes_nothing_and_an_absent_store_promises_nothing() {
     let world = world("", "").await;
     let desk = Desk::at(&world, now()).await;
