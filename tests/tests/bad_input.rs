@@ -221,3 +221,42 @@ async fn clocks_that_differ_have_defined_answers() {
         assert_eq!(record.replay(&app.project, app.artifact.as_ref()), Ok(Vec::new()));
     }
 }
+
+#[test]
+fn personal_prices_without_a_model_of_purchases_and_a_model_of_unknown_features_are_faults() {
+    let faults = |main: &dyn Fn(String) -> String, pricing: &str| {
+        let project = Project::read(|file| {
+            let text = std::fs::read_to_string(mini().join(file))?;
+            Ok(match file {
+                "nextbest.toml" => main(text),
+                "pricing.toml" => text + pricing,
+                _ => text,
+            })
+        });
+        project.map(|_| ()).map_err(|faults| faults.to_string())
+    };
+    let personal = "[market.GB]\npersonal_features = true\n";
+    let without =
+        |text: String| text.replace("[purchases]\nhorizon_days = 1\nprice_by = [\"orders_90d\"]\n", "");
+    assert_eq!(faults(&|text| text, personal), Ok(()));
+    assert_eq!(faults(&without, ""), Ok(()));
+    let fault = faults(&without, personal).unwrap_err();
+    assert_eq!(
+        fault,
+        "pricing.toml:21: market \"GB\": personal_features = true needs a purchase model: nextbest.toml has no [purchases]"
+    );
+    let wrong = |text: String| {
+        text.replace("price_by = [\"orders_90d\"]", "price_by = [\"mood\"]\nmax_rows = 10")
+            .replace("[purchases]\nhorizon_days = 1", "[purchases]\nhorizon_days = 0")
+            .replace("[labels.conversion]", "[labels.purchase]")
+    };
+    let all = faults(&wrong, "").unwrap_err();
+    for part in [
+        "horizon_days = 0 lies outside 1 ..= 365",
+        "max_rows = 10 lies outside 1000 ..= 10000000",
+        "\"purchase\" is the name of the model of [purchases]",
+        "price_by: \"mood\" is no feature of features.toml",
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+}
