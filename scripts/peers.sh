@@ -6,7 +6,7 @@
 #
 # --resume goes on with a run that was cut off, behind the last part that it finished.
 #
-#   scripts/peers.sh [--resume] [--without latency,layouts,decide,price,http,telco,bank,coupon,shop,synth,retail,loop]
+#   scripts/peers.sh [--resume] [--without latency,layouts,decide,price,value,lifetime,http,telco,bank,coupon,shop,synth,retail,loop]
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -64,7 +64,7 @@ report() {
     tee -a "$work/page.md" <"$work/part.md"
 }
 peers=$("$venv/bin/pip" freeze |
-    sed -n -E 's/^(boto3|catboost|fastapi|lightgbm|onnxruntime|scikit-learn|tl2cgen|treelite|uvicorn|xgboost)==/\1 /p' |
+    sed -n -E 's/^(boto3|catboost|fastapi|lifetimes|lightgbm|onnxruntime|scikit-learn|tl2cgen|treelite|uvicorn|xgboost)==/\1 /p' |
     paste -sd, | sed 's/,/, /g')
 [ -n "$resume" ] || cat >"$work/page.md" <<EOF
 # Benchmarks
@@ -96,6 +96,16 @@ if with price; then
     report printf '\n## A price in process\n\n'
     report cargo bench --quiet --locked --workspace --bench price
     echo price >>"$work/done"
+fi
+if with value; then
+    report printf '\n## A lifetime value in process\n\n'
+    report cargo bench --quiet --locked --workspace --bench value
+    echo value >>"$work/done"
+fi
+if with lifetime; then
+    report echo
+    report "$venv/bin/python" -W ignore tests/benches/peers/lifetime.py "$nextbest"
+    echo lifetime >>"$work/done"
 fi
 if with http; then
     rm -rf "$work/http"

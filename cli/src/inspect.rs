@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets::NOTHING};
-use nextbest_models::artifact::{Artifact, Inspection};
+use nextbest_models::artifact::{Artifact, Inspection, ModelKind};
 
 use crate::exit::{Failure, Outcome, say};
 
@@ -71,6 +71,11 @@ fn told(inspection: &Inspection<'_>) -> Table {
                 "  scorer",
                 format!("{}, {size}; calibration {calibration}; {golden} golden rows", scorer.scorer),
             );
+        } else if let (ModelKind::LifetimeValue, Some(lifetime)) = (model.kind, inspection.lifetime) {
+            let horizon = lifetime.horizon();
+            let (unit, n) = (lifetime.unit().name(), horizon.n_units());
+            let (discount, margin) = (horizon.discount_rate(), horizon.margin());
+            row("  horizon", format!("{n} {unit}s, discounted by {discount} a {unit}, margin {margin}"));
         } else if let Some(n_skus) = inspection.n_skus {
             row("  curves", format!("{n_skus} SKUs"));
         }

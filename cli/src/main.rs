@@ -14,6 +14,7 @@ mod train;
 mod output;
 mod fit;
 mod fit_demand;
+mod fit_clv;
 mod score;
 mod import_model;
 mod dataset;
@@ -64,8 +65,10 @@ enum Command {
     Fit(Box<fit::Args>),
     /// Price elasticities of any table of prices and quantities, or of choices.
     FitDemand(Box<fit_demand::Args>),
-    /// Score any table by an artifact of `fit`.
-    Score(score::Args),
+    /// Lifetime values of any table of purchases: when customers buy again, and what that is worth.
+    FitClv(Box<fit_clv::Args>),
+    /// Score any table by an artifact of `fit` or `fit-clv`.
+    Score(Box<score::Args>),
     /// Seal a model of LightGBM or XGBoost.
     ImportModel(import_model::Args),
     /// The training set as a table: features and labels at every cut-off.
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::FitDemand(args) => fit_demand::run(&args),
+        Command::FitClv(args) => fit_clv::run(&args),
         Command::Score(args) => score::run(&args),
         Command::ImportModel(args) => import_model::run(&args),
         Command::Dataset(args) => dataset::run(&args),

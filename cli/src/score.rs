@@ -1,4 +1,5 @@
-//! `nextbest score`: a table in, a probability for every row out, by an artifact of `nextbest fit` alone.
+//! `nextbest score`: a table in, a probability for every row out, by an artifact of `nextbest fit` alone; or lifetime
+//! values for every customer, by one of `nextbest fit-clv`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,24 +18,32 @@ use crate::inspect;
 use crate::output::{self, STDOUT};
 use crate::progress::spinner;
 
-/// Score any table by an artifact of `nextbest fit`
+mod lifetime;
+
+/// Score any table by an artifact of `nextbest fit` or `nextbest fit-clv`
 ///
 /// Cells are read as they were in fitting. A column that the model reads and the table lacks is refused by name;
 /// columns it does not know are named and not read; levels never seen in fitting are counted.
+/// A lifetime-value model reads purchases or a summary of them, as fit-clv does, and tells every customer.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Writes CSV: key,probability[,reason_1..]. Exit codes: 0 scored; 1 the data is faulty; 2 the call \
+#[command(after_help = "Writes CSV: key,probability[,reason_1..]; of a lifetime-value model \
+key,p_alive,p_alive_code,expected_purchases,expected_spend,expected_spend_code,lifetime_value. Exit codes: 0 scored; 1 the data is faulty; 2 the call \
 is wrong, or the table does not fit the artifact. A file is written but with 0.\n\nExamples:\n  nextbest score --artifact \
 churn.nba --table telco_churn.csv.gz --key customerID --reasons 3 --out scores.csv\n  nextbest score --artifact churn.nba \
---table today.parquet --out - | head"
-)]
+--table today.parquet --out - | head\n  nextbest score --artifact clv.nba --transactions sales.csv --customer id --date \
+day --value spent --out values.csv")]
 pub struct Args {
-    /// What `nextbest fit` sealed
+    /// What `nextbest fit` or `nextbest fit-clv` sealed
     #[arg(long, value_name = "FILE.nba")]
     artifact: PathBuf,
     /// CSV (.csv .tsv .txt), plain or gzipped, or Parquet
-    #[arg(long, value_name = "FILE")]
-    table: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "transactions",
+        conflicts_with = "transactions"
+    )]
+    table: Option<PathBuf>,
     /// The column that names a row. Default: that of fitting
     #[arg(long, value_name = "COLUMN")]
     key: Option<String>,
@@ -47,6 +56,8 @@ pub struct Args {
     /// Write what was counted as JSON; - prints it instead of the text
     #[arg(long, value_name = "FILE.json")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    lifetime: lifetime::Columns,
 }
 
 /// Scores and tells.
@@ -57,17 +68,30 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut outputs: Vec<(&str, &Path)> = vec![("--out", &args.out)];
     outputs.extend(args.json.as_deref().map(|path| ("--json", path)));
-    output::check(&outputs, &[&args.table, &args.artifact])?;
+    let read = args.table.as_ref().or(args.lifetime.transactions.as_ref());
+    output::check(
+        &outputs,
+        &read.into_iter().chain([&args.artifact]).map(PathBuf::as_path).collect::<Vec<_>>(),
+    )?;
     let artifact = inspect::open(&args.artifact)?;
+    if artifact.lifetime().is_some() {
+        return lifetime::run(args, &artifact);
+    }
+    let Some(table) = args.table.as_ref().filter(|_| !args.lifetime.any()) else {
+        return Err(Failure::call(
+            "the artifact has no lifetime-value model: its rows are in --table, and purchases, --x, --t-x, --age and \
+             --value are nothing to it (nextbest fit-clv seals one)",
+        ));
+    };
     let report = if args.out == stdout {
-        match scored(args, &artifact, &mut io::stdout().lock()) {
+        match scored(args, table, &artifact, &mut io::stdout().lock()) {
             // A reader that has seen enough.
             Err(TableError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             report => report.map_err(failure)?,
         }
     } else {
         let mut file = Placing::new(&args.out)?;
-        let report = scored(args, &artifact, &mut file).map_err(failure)?;
+        let report = scored(args, table, &artifact, &mut file).map_err(failure)?;
         file.finish()?;
         report
     };
@@ -85,9 +109,14 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-fn scored(args: &Args, artifact: &Artifact, out: &mut dyn Write) -> Result<ScoreReport, TableError> {
+fn scored(
+    args: &Args,
+    table: &Path,
+    artifact: &Artifact,
+    out: &mut dyn Write,
+) -> Result<ScoreReport, TableError> {
     let options =
-        ScoreOptions { table: args.table.clone(), key: args.key.clone(), n_reasons: args.reasons.into() };
+        ScoreOptions { table: table.to_owned(), key: args.key.clone(), n_reasons: args.reasons.into() };
     let bar = spinner();
     let report = table::score(artifact, &options, out, &|n| {
         bar.set_message(format!("scoring: {} rows", grouped(n)));

@@ -16,10 +16,12 @@ use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::{
     BlendModel, Bytes, ForestModel, LinearModel, PropensityModel, Scorer, ScorerSummary, TreesModel,
 };
+use crate::value::LifetimeModel;
 
 mod builder;
 mod golden;
 mod layout;
+mod lifetime;
 pub mod metadata;
 
 pub use builder::{ArtifactBuilder, PropensityParts, SealedScorer};
@@ -118,6 +120,7 @@ pub struct Artifact {
     metadata: Arc<Metadata>,
     propensities: Vec<(PropensityModel, golden::Golden)>,
     demand: Option<DemandModel>,
+    lifetime: Option<lifetime::Sealed>,
 }
 
 impl Artifact {
@@ -140,16 +143,17 @@ impl Artifact {
             let found = metadata.schema_fingerprint.clone();
             return Err(ArtifactError::Schema { expected: expected.to_owned(), found });
         }
-        let (mut propensities, mut demand) = (Vec::new(), None);
+        let (mut propensities, mut demand, mut lifetime) = (Vec::new(), None, None);
         for model in &metadata.models {
             let n_features = model.width(metadata.feature_names.len());
             let door = Door { bytes: &bytes, sections: &sections, n_features };
             match model.kind {
                 ModelKind::Propensity => propensities.push(door.propensity(model)?),
                 ModelKind::Demand => demand = Some(door.demand(model)?),
+                ModelKind::LifetimeValue => lifetime = Some(door.lifetime(model)?),
             }
         }
-        Ok(Self { metadata: Arc::new(metadata), bytes, sha256, propensities, demand })
+        Ok(Self { metadata: Arc::new(metadata), bytes, sha256, propensities, demand, lifetime })
     }
 
     /// SHA-256 of the content, in hex: the artifact's identity in answers and logs.
@@ -193,6 +197,12 @@ impl Artifact {
         self.demand.as_ref()
     }
 
+    /// The lifetime-value model.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<&LifetimeModel> {
+        self.lifetime.as_ref().map(|sealed| &sealed.model)
+    }
+
     /// The file, as it was read.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -217,6 +227,9 @@ impl Artifact {
                 check.n_rows += 1;
                 check.largest_difference = check.largest_difference.max(difference);
             }
+        }
+        if let Some(lifetime) = &self.lifetime {
+            lifetime.check(&mut check)?;
         }
         Ok(check)
     }
@@ -246,6 +259,7 @@ impl Artifact {
                 })
                 .collect(),
             n_skus: self.demand.as_ref().map(DemandModel::n_skus),
+            lifetime: self.lifetime(),
         }
     }
 }
@@ -300,6 +314,9 @@ pub struct Inspection<'a> {
     pub scorers: Vec<ModelShape<'a>>,
     /// SKUs of the demand model.
     pub n_skus: Option<usize>,
+    /// The lifetime-value model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<&'a LifetimeModel>,
 }
 
 fn read_metadata(bytes: &Bytes, sections: &[layout::Section]) -> Result<Metadata, ArtifactError> {
@@ -424,6 +441,18 @@ impl Door<'_> {
     fn demand(&self, model: &ModelMetadata) -> Result<DemandModel, ArtifactError> {
         let range = self.expect(model, "demand", SectionKind::Demand)?;
         DemandModel::open(self.bytes.clone(), range).map_err(|e| Self::fault(model, e))
+    }
+
+    fn lifetime(&self, model: &ModelMetadata) -> Result<lifetime::Sealed, ArtifactError> {
+        let range = self.expect(model, "lifetime", SectionKind::LifetimeValue)?;
+        let golden = |role: &str| {
+            let range = self.expect(model, role, SectionKind::Golden)?;
+            let golden = golden::Golden::open(self.bytes.clone(), range, lifetime::N_COLUMNS);
+            golden.map_err(|message| Self::fault(model, message))
+        };
+        let golden = [golden(lifetime::ROLES[0])?, golden(lifetime::ROLES[1])?, golden(lifetime::ROLES[2])?];
+        let bytes = self.bytes.get(range).unwrap_or(&[]);
+        lifetime::Sealed::open(&model.name, bytes, golden).map_err(|e| Self::fault(model, e))
     }
 }
 

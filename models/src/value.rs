@@ -1,8 +1,40 @@
-//! What a customer is worth. First version: what they spent lately; a lifetime value takes its place later.
+//! What a customer is worth: what they spent lately, and what they will still bring.
+//!
+//! The second is a lifetime value in closed form: BG/NBD says how many purchases follow ([`BgNbd`]), Gamma-Gamma what
+//! one of them is worth ([`GammaGamma`]), [`LifetimeModel`] joins and discounts them. Customers buy when they like and
+//! leave without a word (no contract); for subscriptions this is the wrong model. Fitting lives in training.
 
 use crate::customer::Customer;
 use crate::feature::Schema;
 use crate::units::Day;
+
+pub mod gamma;
+mod summary;
+mod dropout;
+mod bg_nbd;
+mod gamma_gamma;
+mod lifetime;
+
+pub use bg_nbd::{BgNbd, PAlive};
+pub use gamma_gamma::GammaGamma;
+pub use lifetime::{Horizon, LifetimeModel, ModelFault, ScoreCode, ValueScore};
+pub use summary::{CustomerSummary, PurchaseSummary, SpendSummary, SummaryFault, TimeUnit};
+
+/// A parameter of a model that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{name} is {value}; it must be a finite number above 0")]
+pub struct ParameterFault {
+    /// Its symbol.
+    pub name: &'static str,
+    /// What it is.
+    pub value: f64,
+}
+
+/// Every one finite and above 0, or the first that is not.
+fn positive<const N: usize>(parameters: [(&'static str, f64); N]) -> Result<(), ParameterFault> {
+    let wrong = parameters.into_iter().find(|(_, value)| !value.is_finite() || *value <= 0.0);
+    wrong.map_or(Ok(()), |(name, value)| Err(ParameterFault { name, value }))
+}
 
 /// Minor units of qualifying events that stand, in the `window_days` whole days before `today` and today so far;
 /// never negative.
@@ -12,3 +44,6 @@ pub fn recent_value_minor(customer: &Customer, schema: &Schema, today: Day, wind
     let sum: i128 = days.iter().map(|day| day.sum).sum();
     i64::try_from(sum.max(0)).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ pub mod demand;
 pub mod train;
 pub mod table;
 pub mod elasticity;
+pub mod lifetime;
 pub mod foreign;
 pub mod decisions;
 pub mod prices;

@@ -19,11 +19,13 @@ mod curves;
 mod decisions;
 mod diagnostics;
 mod fit;
+mod lifetime;
 mod plot;
 mod prices;
 
 pub use decisions::decisions_html;
 pub use fit::fit_html;
+pub use lifetime::lifetime_html;
 pub use prices::prices_html;
 
 /// SKUs drawn, those that sell most.

@@ -9,13 +9,14 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::layout::{self, SectionKind};
 use super::metadata::{Metadata, ModelKind, ModelMetadata};
-use super::{Artifact, ArtifactError, golden};
+use super::{Artifact, ArtifactError, golden, lifetime};
 use crate::propensity::blend::{self, BlendError};
 use crate::propensity::calibration::Calibration;
 use crate::propensity::forest::{self, ForestError, NodeSpec};
 use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::linear::{self, ColumnSpec};
 use crate::propensity::trees::{self, Tree, TreesError};
+use crate::value::{CustomerSummary, LifetimeModel, ValueScore};
 
 /// A fitted scorer in its sealed form: what a learner hands over. A new kind of scorer adds a constructor.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +123,23 @@ impl ArtifactBuilder {
         metadata.kind = ModelKind::Demand;
         let section = self.section(SectionKind::Demand, sealed);
         metadata.sections = BTreeMap::from([("demand".to_owned(), section)]);
+        self.metadata.models.push(metadata);
+    }
+
+    /// Adds the lifetime-value model, with customers and what it told of them when it was fitted.
+    pub fn lifetime(
+        &mut self,
+        mut metadata: ModelMetadata,
+        model: &LifetimeModel,
+        golden: &[(CustomerSummary, ValueScore)],
+    ) {
+        metadata.kind = ModelKind::LifetimeValue;
+        let section = self.section(SectionKind::LifetimeValue, lifetime::seal(model));
+        metadata.sections = BTreeMap::from([("lifetime".to_owned(), section)]);
+        for (role, rows) in lifetime::ROLES.into_iter().zip(lifetime::golden_rows(golden)) {
+            let section = self.section(SectionKind::Golden, golden::seal(lifetime::N_COLUMNS, &rows));
+            metadata.sections.insert(role.to_owned(), section);
+        }
         self.metadata.models.push(metadata);
     }
 

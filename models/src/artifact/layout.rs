@@ -52,6 +52,8 @@ pub enum SectionKind {
     Blend = 8,
     /// A probability interval's numbers.
     Interval = 16,
+    /// [`crate::value::LifetimeModel`] as JSON.
+    LifetimeValue = 17,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -21,6 +21,8 @@ pub enum ModelKind {
     Propensity,
     /// Units and purchase probability by price, per SKU.
     Demand,
+    /// P(alive), purchases to come and what they are worth, per customer.
+    LifetimeValue,
 }
 
 /// One model of the artifact.
@@ -51,7 +53,8 @@ pub struct ModelMetadata {
     /// What a reader should know: columns dropped, rows sampled, cut-offs left out.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`.
+    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`,
+    /// `lifetime`, and `golden_*` of the latter.
     #[serde(default)]
     pub sections: BTreeMap<String, u32>,
 }

@@ -13,6 +13,7 @@ use crate::propensity::linear::{ColumnSpec, Transform};
 use crate::propensity::trees::{Tree, TreeNode};
 use crate::units::{Seed, Timestamp};
 
+mod lifetime;
 mod scorers;
 
 fn column(feature: usize, transform: Transform) -> ColumnSpec {
