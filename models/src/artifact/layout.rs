@@ -52,6 +52,8 @@ pub enum SectionKind {
     Blend = 8,
     /// A probability interval's numbers.
     Interval = 16,
+    /// An uplift calibration's numbers.
+    Uplift = 40,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -20,6 +20,8 @@ pub enum ModelKind {
     Propensity,
     /// Units and purchase probability by price, per SKU.
     Demand,
+    /// The difference an action makes to P(outcome | customer).
+    Uplift,
 }
 
 /// One model of the artifact.
@@ -47,7 +49,7 @@ pub struct ModelMetadata {
     /// What a reader should know: columns dropped, rows sampled, cut-offs left out.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`.
+    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`, `uplift`.
     #[serde(default)]
     pub sections: BTreeMap<String, u32>,
 }

@@ -14,6 +14,7 @@ use crate::propensity::trees::{Tree, TreeNode};
 use crate::units::{Seed, Timestamp};
 
 mod scorers;
+mod uplift;
 
 fn column(feature: usize, transform: Transform) -> ColumnSpec {
     ColumnSpec { feature, transform, mean: 0.25, inverse_scale: 2.0 }
@@ -151,7 +152,7 @@ fn builder() -> ArtifactBuilder {
     builder
 }
 
-/// With additive trees and a blend, too.
+/// With additive trees, a blend and an uplift model, too.
 fn larger() -> ArtifactBuilder {
     let mut builder = builder();
     for (name, scorer) in [("trees", trees()), ("blend", blend())] {
@@ -164,6 +165,7 @@ fn larger() -> ArtifactBuilder {
             golden: vec![],
         });
     }
+    builder.uplift(uplift::parts("uplift", UpliftCalibration::constant(0.1, 0.1, 2.0)));
     builder
 }
 
@@ -358,6 +360,11 @@ proptest! {
                 prop_assert!((0.0..=1.0).contains(&model.score(&row).get()));
                 prop_assert!(model.margin(&row).is_finite());
                 prop_assert!(model.explain(&row).margin.is_finite());
+            }
+            for model in artifact.uplifts() {
+                let told = model.score(&row);
+                prop_assert!(-1.0 <= told.lo && told.lo <= told.value);
+                prop_assert!(told.value <= told.hi && told.hi <= 1.0);
             }
             if let Some(curve) = artifact.demand().and_then(|demand| demand.curve("SKU-2", None, 900)) {
                 prop_assert!(curve.elasticity.value < 0.0);
