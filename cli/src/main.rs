@@ -14,6 +14,7 @@ mod train;
 mod output;
 mod fit;
 mod fit_demand;
+mod fit_uplift;
 mod score;
 mod import_model;
 mod dataset;
@@ -64,7 +65,9 @@ enum Command {
     Fit(Box<fit::Args>),
     /// Price elasticities of any table of prices and quantities, or of choices.
     FitDemand(Box<fit_demand::Args>),
-    /// Score any table by an artifact of `fit`.
+    /// The difference a treatment makes, and for whom: one sealed artifact.
+    FitUplift(Box<fit_uplift::Args>),
+    /// Score any table by an artifact of `fit` or `fit-uplift`.
     Score(score::Args),
     /// Seal a model of LightGBM or XGBoost.
     ImportModel(import_model::Args),
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::FitDemand(args) => fit_demand::run(&args),
+        Command::FitUplift(args) => fit_uplift::run(&args),
         Command::Score(args) => score::run(&args),
         Command::ImportModel(args) => import_model::run(&args),
         Command::Dataset(args) => dataset::run(&args),

@@ -15,6 +15,7 @@ pub mod demand;
 pub mod train;
 pub mod table;
 pub mod elasticity;
+pub mod uplift;
 pub mod foreign;
 pub mod decisions;
 pub mod prices;

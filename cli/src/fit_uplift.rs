@@ -1,0 +1,372 @@
+//! `nextbest fit-uplift`: treated and untreated rows in, the difference the treatment makes and a sealed model out.
+
+use std::path::{Path, PathBuf};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use nextbest_models::table::LabelValue;
+use nextbest_models::units::Seed;
+use nextbest_training::elasticity::Interval;
+use nextbest_training::uplift::{
+    self, Basis, Choice, Design, KeyedUplift, Method, OutcomeColumn, Ranking, UpliftError, UpliftOptions,
+    UpliftReport,
+};
+use nextbest_training::{report, seal};
+
+use crate::exit::{Failure, Outcome, say};
+use crate::fit::label;
+use crate::import::grouped;
+use crate::output::{self, STDOUT};
+use crate::progress::spinner;
+
+/// The difference a treatment makes, and for whom: one sealed artifact
+///
+/// Two arms of any CSV(.gz) or Parquet table are compared: how much more often the outcome happens among treated than among
+/// control rows, and for whom more than for others. Learners and one effect for everybody compete out of fold. Columns
+/// known only after the treatment must be dropped.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 fitted; 1 the data is faulty or teaches nothing; 2 the call is wrong. Nothing is \
+written but with 0.\n\nExamples:\n  nextbest fit-uplift --table hillstrom.csv.gz --treated \"segment=Mens E-Mail\" --control \
+\"segment=No E-Mail\" --outcome visit --drop conversion,spend --out mens.nba\n  nextbest fit-uplift --table mails.csv \
+--key id --treated mail=1 --control mail=0 --outcome bought=yes --treatment-probability p_mail --json"
+)]
+pub struct Args {
+    /// CSV (.csv .tsv .txt), plain or gzipped, or Parquet
+    #[arg(long, value_name = "FILE")]
+    table: PathBuf,
+    /// The column that names a row; rows of one key stay in one fold. Default: the row's number
+    #[arg(long, value_name = "COLUMN")]
+    key: Option<String>,
+    /// Rows that were treated; rows of neither arm are left out
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = label)]
+    treated: LabelValue,
+    /// Rows that were not
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = label)]
+    control: LabelValue,
+    /// What is to be brought about: a column of 0 and 1, or the value that counts as 1
+    #[arg(long, value_name = "COLUMN[=VALUE]", value_parser = outcome)]
+    outcome: OutcomeColumn,
+    /// Columns to leave out, above all those known only after the treatment
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    drop: Vec<String>,
+    /// Columns to keep although they look like ids, sentences or leaks
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    keep: Vec<String>,
+    /// Columns whose cells are names, though they look like numbers
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    category: Vec<String>,
+    /// Texts that count as missing, besides NA, N/A, null, nan and the like
+    #[arg(long, value_name = "A,B", value_delimiter = ',', allow_hyphen_values = true)]
+    missing: Vec<String>,
+    /// Folds as this column has them
+    #[arg(long, value_name = "COLUMN")]
+    fold_column: Option<String>,
+    /// The probability, as logged, with which a row came to be treated: above 0 and below 1
+    #[arg(long, value_name = "COLUMN", conflicts_with = "design")]
+    treatment_probability: Option<String>,
+    /// Who was treated: drawn at random with one probability, or chosen by what the features hold
+    ///
+    /// auto takes it as drawn at random unless features tell the arms apart out of fold.
+    #[arg(long, value_enum, default_value = "auto")]
+    design: Drawn,
+    /// Which learner is sealed; auto lets all compete with one effect for everybody
+    #[arg(long, value_enum, default_value = "auto")]
+    learner: Learner,
+    /// Of every random choice
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The model's name. Default: the outcome's column
+    #[arg(long)]
+    name: Option<String>,
+    /// The artifact to write
+    #[arg(long, value_name = "FILE.nba")]
+    out: Option<PathBuf>,
+    /// Write key, uplift out of fold, arm, outcome and pseudo-outcome of every row used
+    #[arg(long, value_name = "FILE.csv")]
+    predictions: Option<PathBuf>,
+    /// Print the report as JSON instead of the text, or write it to a file
+    #[arg(long, value_name = "FILE.json", num_args = 0..=1, default_missing_value = STDOUT)]
+    json: Option<PathBuf>,
+    /// Write the report as a page
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+/// A design, as it is typed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Drawn {
+    Auto,
+    Randomised,
+    Observed,
+}
+
+/// A learner, as it is typed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Learner {
+    Auto,
+    Constant,
+    T,
+    X,
+    Dr,
+}
+
+/// Fits, writes, tells.
+pub fn run(args: &Args) -> Outcome {
+    let named = [
+        ("--out", &args.out),
+        ("--json", &args.json),
+        ("--predictions", &args.predictions),
+        ("--report", &args.report),
+    ];
+    let outputs = named.iter().filter_map(|(option, path)| Some((*option, path.as_deref()?)));
+    output::check(&outputs.collect::<Vec<_>>(), &[&args.table])?;
+    let bar = spinner();
+    bar.set_message("fitting");
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    let fitted = uplift::fit(&options(args));
+    bar.finish_and_clear();
+    let to_stdout = args.json.as_deref() == Some(Path::new(STDOUT));
+    let fitted = match fitted {
+        Ok(fitted) => fitted,
+        Err(error) => return Err(failure(error, to_stdout)?),
+    };
+    let json = serde_json::to_string_pretty(&fitted.report)?;
+    if let Some(path) = args.predictions.as_deref() {
+        seal::place(path, &out_of_fold(&fitted.predictions)?)?;
+    }
+    if let Some(path) = args.report.as_deref() {
+        seal::place(path, report::uplift_html(&fitted.report).as_bytes())?;
+    }
+    if let Some(path) = args.json.as_deref().filter(|_| !to_stdout) {
+        seal::place(path, json.as_bytes())?;
+    }
+    if let Some(path) = args.out.as_deref() {
+        seal::place(path, fitted.artifact.as_bytes())?;
+    }
+    if to_stdout {
+        say!("{json}");
+    } else {
+        say!("{}", told(&fitted.report, args.out.as_deref()));
+    }
+    Ok(())
+}
+
+/// How the command ends that met `error`; a refusal is printed as JSON where that was asked for.
+fn failure(error: UpliftError, as_json: bool) -> Result<Failure, Failure> {
+    if let (UpliftError::Refused(refusal), true) = (&error, as_json) {
+        say!("{}", serde_json::to_string_pretty(refusal)?);
+    }
+    Ok(if error.is_wrong_call() { Failure::call(error) } else { error.into() })
+}
+
+fn out_of_fold(predictions: &[KeyedUplift]) -> anyhow::Result<Vec<u8>> {
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    lines.write_record(["row_key", "uplift", "treated", "outcome", "pseudo_outcome"])?;
+    for row in predictions {
+        let [treated, outcome] = [row.treated, row.outcome].map(|yes| u8::from(yes).to_string());
+        let [uplift, pseudo] = [row.uplift, row.pseudo].map(|number| number.to_string());
+        lines.write_record([&row.key, &uplift, &treated, &outcome, &pseudo])?;
+    }
+    Ok(lines.into_inner()?)
+}
+
+/// `visit`, or `bought=yes`.
+fn outcome(text: &str) -> Result<OutcomeColumn, String> {
+    if text.contains('=') {
+        let LabelValue { column, value } = label(text)?;
+        return Ok(OutcomeColumn { column, value: Some(value) });
+    }
+    match text.trim() {
+        "" => Err("no column is named".to_owned()),
+        column => Ok(OutcomeColumn { column: column.to_owned(), value: None }),
+    }
+}
+
+fn options(args: &Args) -> UpliftOptions {
+    UpliftOptions {
+        table: args.table.clone(),
+        name: args.name.clone().unwrap_or_else(|| args.outcome.column.clone()),
+        key: args.key.clone(),
+        treated: args.treated.clone(),
+        control: args.control.clone(),
+        outcome: args.outcome.clone(),
+        drop: args.drop.clone(),
+        keep: args.keep.clone(),
+        category: args.category.clone(),
+        missing: args.missing.clone(),
+        fold_column: args.fold_column.clone(),
+        treatment_probability: args.treatment_probability.clone(),
+        design: match args.design {
+            Drawn::Auto => Design::Auto,
+            Drawn::Randomised => Design::Randomised,
+            Drawn::Observed => Design::Observed,
+        },
+        learner: match args.learner {
+            Learner::Auto => Choice::Auto,
+            Learner::Constant => Choice::Only(Method::Constant),
+            Learner::T => Choice::Only(Method::T),
+            Learner::X => Choice::Only(Method::X),
+            Learner::Dr => Choice::Only(Method::Dr),
+        },
+        seed: Seed(args.seed),
+    }
+}
+
+/// The report for a person.
+fn told(report: &UpliftReport, out: Option<&Path>) -> String {
+    let mut parts = vec![effects(report), candidates(report)];
+    if let Some(ranking) = &report.ranking {
+        parts.push(deciles(ranking));
+        parts.push(top(ranking));
+    }
+    parts.push(remarks(report).join("\n"));
+    parts.push(report.next.clone());
+    if let Some(out) = out {
+        parts.push(format!("{} sealed into {}", report.learner.name(), out.display()));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+fn effects(report: &UpliftReport) -> String {
+    let mut table = table_of(&["percentage points", "", "95 % interval"]);
+    let effect = &report.effect;
+    for (name, one) in
+        [("difference of means", effect.difference_of_means), ("adjusted for features", effect.adjusted)]
+    {
+        let [value, interval] = points(one);
+        table.add_row([name.to_owned(), value, interval]);
+    }
+    if let Some(both) = effect.overlapping {
+        let [value, interval] = points(both.effect);
+        table.add_row([format!("the same, {} rows of either arm", grouped(both.n)), value, interval]);
+    }
+    let arm = |name: &str, arm: &uplift::Arm| {
+        format!("{name}: {} rows, {:.2} % with {}", grouped(arm.n), 100.0 * arm.rate, report.outcome)
+    };
+    let arms = [arm(&report.treated, &report.treated_arm), arm(&report.control, &report.control_arm)];
+    format!("{}\n\n{}", arms.join("\n"), right(table, 3))
+}
+
+fn candidates(report: &UpliftReport) -> String {
+    let mut table = table_of(&["", "gain over one effect", "Qini, 95 % interval", ""]);
+    for one in &report.candidates {
+        let gain = |number: f64| 1e4 * number;
+        let qini = match one.method {
+            Method::Constant => String::new(),
+            _ => {
+                format!("{:.1} ({:.1} to {:.1})", gain(one.qini.value), gain(one.qini.lo), gain(one.qini.hi))
+            }
+        };
+        let loss = match one.method {
+            Method::Constant => String::new(),
+            _ => format!("{:.2} +- {:.2}", gain(one.gain.value), gain(one.gain.se)),
+        };
+        let chosen = if one.chosen { "chosen" } else { "" };
+        table.add_row([one.method.name().to_owned(), loss, qini, chosen.to_owned()]);
+    }
+    format!("{}\n out of fold, in ten-thousandths", right(table, 3))
+}
+
+fn deciles(ranking: &Ranking) -> String {
+    let mut table =
+        table_of(&["tenth by predicted uplift", "rows", "predicted", "came true", "95 % interval"]);
+    for one in &ranking.deciles {
+        let [value, interval] = points(one.observed);
+        table.add_row([
+            one.decile.to_string(),
+            grouped(one.n as u64),
+            format!("{:.2}", 100.0 * one.predicted),
+            value,
+            interval,
+        ]);
+    }
+    right(table, 5).to_string()
+}
+
+fn top(ranking: &Ranking) -> String {
+    let one = |top: &uplift::TopShare| {
+        let [value, interval] = points(top.uplift);
+        format!("{:.0} %: {value} ({interval})", 100.0 * top.share)
+    };
+    format!("uplift among the top {}", ranking.top.iter().map(one).collect::<Vec<_>>().join("; "))
+}
+
+/// What a person should look at before trusting the model.
+fn remarks(report: &UpliftReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for leak in &report.suspected_leaks {
+        let column = report.columns.iter().find(|column| column.name == leak.column);
+        let kept = column.is_some_and(|column| column.left_out.is_none());
+        let done = if kept { "kept as asked" } else { "left out; --keep takes it all the same" };
+        lines.push(format!("suspected leak: {}: {} ({done})", leak.column, leak.why()));
+    }
+    if !report.differing.is_empty() {
+        let named = report.differing.iter().map(|one| format!("{} ({:.1})", one.column, one.z));
+        lines.push(format!(
+            "differ between the arms, standard deviations beyond chance: {}; known only after the treatment (--drop such a \
+             column), or treatment was not drawn at random",
+            named.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    lines.push(assignment(report));
+    for (n, what) in [
+        (report.n_neither, "rows are of neither arm and are left out"),
+        (report.n_without_outcome, "rows have no outcome and are left out"),
+    ] {
+        if n > 0 {
+            lines.push(format!("{} {what}", grouped(n)));
+        }
+    }
+    if report.code.is_some() {
+        lines.push("no learner can be told from one effect for everybody (constant_effect)".to_owned());
+    }
+    lines
+}
+
+fn assignment(report: &UpliftReport) -> String {
+    let assignment = &report.assignment;
+    let overlap = &assignment.overlap;
+    let telling = assignment.auc.map_or(String::new(), |auc| {
+        format!("; features tell the arms apart with AUC {:.3} +- {:.3}", auc.value, auc.se)
+    });
+    match assignment.basis {
+        Basis::Constant => {
+            format!("treatment taken as drawn at random with probability {:.3}{telling}", overlap.least)
+        }
+        Basis::Column => {
+            format!("probabilities of treatment as logged, {:.3} to {:.3}", overlap.least, overlap.largest)
+        }
+        Basis::Estimated => format!(
+            "probabilities of treatment estimated{telling}: 5 to 95 % of treated rows {:.3} to {:.3}, of control rows {:.3} \
+             to {:.3}; {} rows beyond 0.01 to 0.99",
+            overlap.treated.0,
+            overlap.treated.1,
+            overlap.control.0,
+            overlap.control.1,
+            grouped(overlap.n_extreme as u64)
+        ),
+    }
+}
+
+fn table_of(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(head);
+    table
+}
+
+/// All columns but the first to the right.
+fn right(mut table: Table, width: usize) -> Table {
+    for column in 1..width {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Value and interval in percentage points.
+fn points(one: Interval) -> [String; 2] {
+    [format!("{:.2}", 100.0 * one.value), format!("{:.2} to {:.2}", 100.0 * one.lo, 100.0 * one.hi)]
+}
