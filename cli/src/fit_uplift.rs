@@ -70,7 +70,8 @@ pub struct Args {
     /// auto takes it as drawn at random unless features tell the arms apart out of fold.
     #[arg(long, value_enum, default_value = "auto")]
     design: Drawn,
-    /// Which learner is sealed; auto lets all compete with one effect for everybody
+    /// Which learner is sealed; auto lets all compete with one effect for everybody, and takes the simplest that cannot be
+    /// told from the best; best takes the best learner all the same
     #[arg(long, value_enum, default_value = "auto")]
     learner: Learner,
     /// Of every random choice
@@ -105,6 +106,7 @@ enum Drawn {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Learner {
     Auto,
+    Best,
     Constant,
     T,
     X,
@@ -204,6 +206,7 @@ fn options(args: &Args) -> UpliftOptions {
         },
         learner: match args.learner {
             Learner::Auto => Choice::Auto,
+            Learner::Best => Choice::Best,
             Learner::Constant => Choice::Only(Method::Constant),
             Learner::T => Choice::Only(Method::T),
             Learner::X => Choice::Only(Method::X),

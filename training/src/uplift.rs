@@ -49,8 +49,10 @@ pub struct OutcomeColumn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// All, and the constant effect.
+    /// All, and the constant effect: the simplest that cannot be told from the best.
     Auto,
+    /// The learner of the least loss, though it may not be told from the constant effect: where a list must be ordered.
+    Best,
     /// This one is taken whatever it is worth.
     Only(Method),
 }
@@ -101,3 +103,6 @@ pub struct UpliftOptions {
     /// Of every random choice.
     pub seed: Seed,
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,7 @@ def qini(scores, treated, y, fold):
 def compare(treatment):
     frame, features, treated, y = arms(treatment)
     peers = {"LightGBM, T-learner": {}, "LightGBM, T-learner, small trees": {"num_leaves": 8, "learning_rate": 0.05, "min_child_samples": 100}}
-    names = [*peers, *(f"nextbest, {learner}" for learner in ("auto", "x", "dr", "t"))]
+    names = [*peers, *(f"nextbest, {learner}" for learner in ("auto", "best", "x", "dr", "t"))]
     found, chosen = {name: [] for name in names}, []
     for seed in range(N_SEEDS):
         fold = np.random.default_rng(seed).permutation(len(y)) % N_FOLDS

@@ -61,19 +61,26 @@ impl Contender {
 }
 
 /// The number of the contender to seal, and what is told of all. They stand in the order of simplicity, the constant
-/// effect first; `forced` is taken if it is one of them.
+/// effect first; one that `wanted` names is taken whatever it is worth.
 pub(super) fn choose(
     contenders: &[Contender],
     pseudo: &[f64],
     folds: &[u32],
-    forced: Option<Method>,
+    wanted: super::Choice,
 ) -> (usize, Vec<UpliftCandidate>) {
     let losses: Vec<Option<&[f64]>> = contenders.iter().map(|one| Some(one.losses.as_slice())).collect();
     // There is always the constant effect.
     let choice = simplest_of_equals(&losses);
     let of_rule = choice.as_ref().map_or(0, |choice| choice.chosen);
-    let forced = forced.and_then(|method| contenders.iter().position(|one| one.method == method));
-    let chosen = forced.unwrap_or(of_rule);
+    let least = |one: &&Contender| metrics::mean(&one.losses).value;
+    let best = contenders.iter().skip(1).min_by(|a, b| least(a).total_cmp(&least(b)));
+    let wanted = match wanted {
+        super::Choice::Auto => None,
+        super::Choice::Best => best.map(|one| one.method),
+        super::Choice::Only(method) => Some(method),
+    };
+    let chosen = wanted.and_then(|method| contenders.iter().position(|one| one.method == method));
+    let chosen = chosen.unwrap_or(of_rule);
     let nothing = Estimate { value: 0.0, se: 0.0 };
     let told = contenders.iter().enumerate().map(|(at, one)| {
         let gains = contenders[0].losses.iter().zip(&one.losses).map(|(constant, loss)| constant - loss);

@@ -133,7 +133,7 @@ fn outcome_budget(n_rows: usize, seed: Seed) -> Budget {
 }
 
 fn share_budget(seed: Seed) -> Budget {
-    Budget { n_trees: 400, depth: 4, rate: 0.1, min_rows: 5.0, seed }
+    Budget { n_trees: 400, depth: 4, rate: 0.1, min_rows: 1.0, seed }
 }
 
 /// Trees of who is treated.

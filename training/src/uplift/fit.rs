@@ -69,7 +69,7 @@ pub fn fit(options: &UpliftOptions) -> Result<FittedUplift, UpliftError> {
     let differing =
         if drawn { balance::differing(&arms.trial, &arms.inferred.schema.columns) } else { Vec::new() };
     let methods = match options.learner {
-        Choice::Auto => Method::LEARNERS.to_vec(),
+        Choice::Auto | Choice::Best => Method::LEARNERS.to_vec(),
         Choice::Only(Method::Constant) => Vec::new(),
         Choice::Only(method) => vec![method],
     };
@@ -234,11 +234,7 @@ impl Chosen {
         let contender =
             |(method, raw): &(Method, Vec<f64>)| Contender::new(*method, raw.clone(), &study.pseudo, folds);
         let mut contenders: Vec<Contender> = raws.map(contender).collect();
-        let forced = match options.learner {
-            Choice::Auto => None,
-            Choice::Only(method) => Some(method),
-        };
-        let (at, candidates) = choose(&contenders, &study.pseudo, folds.0, forced);
+        let (at, candidates) = choose(&contenders, &study.pseudo, folds.0, options.learner);
         let contender = contenders.swap_remove(at);
         let line = line::fit(&contender.raw, &study.pseudo);
         let method = contender.method;
