@@ -22,6 +22,7 @@ mod study;
 mod choose;
 mod curve;
 mod effect;
+mod refuse;
 mod fit;
 mod report;
 mod error;

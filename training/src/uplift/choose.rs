@@ -10,6 +10,7 @@
 use nextbest_models::uplift::UpliftCalibration;
 use serde::Serialize;
 
+use super::Choice;
 use super::curve::Ranking;
 use super::learners::Method;
 use super::line;
@@ -66,7 +67,7 @@ pub(super) fn choose(
     contenders: &[Contender],
     pseudo: &[f64],
     folds: &[u32],
-    wanted: super::Choice,
+    wanted: Choice,
 ) -> (usize, Vec<UpliftCandidate>) {
     let losses: Vec<Option<&[f64]>> = contenders.iter().map(|one| Some(one.losses.as_slice())).collect();
     // There is always the constant effect.
@@ -75,9 +76,9 @@ pub(super) fn choose(
     let least = |one: &&Contender| metrics::mean(&one.losses).value;
     let best = contenders.iter().skip(1).min_by(|a, b| least(a).total_cmp(&least(b)));
     let wanted = match wanted {
-        super::Choice::Auto => None,
-        super::Choice::Best => best.map(|one| one.method),
-        super::Choice::Only(method) => Some(method),
+        Choice::Auto => None,
+        Choice::Best => best.map(|one| one.method),
+        Choice::Only(method) => Some(method),
     };
     let chosen = wanted.and_then(|method| contenders.iter().position(|one| one.method == method));
     let chosen = chosen.unwrap_or(of_rule);

@@ -3,28 +3,27 @@
 use std::collections::BTreeMap;
 
 use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata, UpliftParts};
+use nextbest_models::table::LabelValue;
 use nextbest_models::uplift::UpliftCalibration;
 
 use super::balance;
-use super::choose::{Contender, choose};
+use super::choose::{Contender, UpliftCandidate, choose};
 use super::curve::Ranking;
-use super::effect::{self, Arm, AverageEffect};
-use super::error::{Refusal, RefusalCode, Refused, UpliftError};
+use super::effect::{Arm, AverageEffect};
+use super::error::{Refused, UpliftError};
 use super::learners::{Effect, Method};
 use super::line;
+use super::refuse::{outcome, refusal, refuse_lopsided, refuse_too_few};
 use super::report::{LineReport, NoRanking, UpliftReport, next};
 use super::study::Study;
 use super::table::{self, Arms};
 use super::trial::Trial;
 use super::{Choice, Design, UpliftOptions};
 use crate::import::read::hash;
-use crate::learner::MIN_PER_CLASS;
 use crate::table::{PartCount, SplitReport, SuspectedLeak, UNDATED, leaks};
 
 /// Golden rows sealed with a model.
 const N_GOLDEN: usize = 64;
-/// Fewest rows of one outcome in one arm outside a fold.
-const MIN_OUTSIDE: usize = 20;
 
 /// A finished fit.
 #[derive(Debug)]
@@ -81,7 +80,7 @@ pub fn fit(options: &UpliftOptions) -> Result<FittedUplift, UpliftError> {
         ranked.then(|| Ranking::of(&chosen.contender.values, &study.pseudo, &arms.trial.fold_of_row));
     let artifact = sealed(options, &arms, &chosen, &average, ranking.as_ref(), &table_sha256)?;
     let predictions = predictions(&arms.trial, &study, &chosen);
-    let named = |label: &nextbest_models::table::LabelValue| format!("{}={}", label.column, label.value);
+    let named = |label: &LabelValue| format!("{}={}", label.column, label.value);
     let report = UpliftReport {
         name: options.name.clone(),
         table: options.table.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -114,86 +113,6 @@ pub fn fit(options: &UpliftOptions) -> Result<FittedUplift, UpliftError> {
     Ok(FittedUplift { artifact, report, predictions })
 }
 
-/// `column`, or `column=value`.
-fn outcome(options: &UpliftOptions) -> String {
-    let column = &options.outcome.column;
-    options.outcome.value.as_ref().map_or_else(|| column.clone(), |value| format!("{column}={value}"))
-}
-
-fn refusal(code: RefusalCode, reason: String, treated: &Arm, control: &Arm) -> UpliftError {
-    let both = treated.n > 0 && control.n > 0;
-    let told = both && code != RefusalCode::NoOverlap;
-    UpliftError::Refused(Box::new(Refusal {
-        code,
-        reason,
-        treated: (treated.n > 0).then_some(*treated),
-        control: (control.n > 0).then_some(*control),
-        difference_of_means: told.then(|| effect::difference(treated, control)),
-        artifact_sha256: None,
-    }))
-}
-
-/// Refuses arms without rows, and outcomes too rare to learn from.
-fn refuse_too_few(options: &UpliftOptions, treated: &Arm, control: &Arm) -> Result<(), UpliftError> {
-    let refuse = |code, reason| Err(refusal(code, reason, treated, control));
-    let arms = [
-        ("treated", &options.treated, treated, RefusalCode::NoTreated),
-        ("control", &options.control, control, RefusalCode::NoControl),
-    ];
-    for (name, label, arm, code) in arms {
-        if arm.n == 0 {
-            let reason = format!(
-                "no row with an outcome is {name} ({}={}); the other arm alone tells no difference",
-                label.column, label.value
-            );
-            return refuse(code, reason);
-        }
-    }
-    let outcome = outcome(options);
-    let (n, n_positive) = (treated.n + control.n, treated.n_positive + control.n_positive);
-    if n_positive == 0 || n_positive == n {
-        let which = if n_positive == 0 { "has" } else { "lacks" };
-        return refuse(
-            RefusalCode::OneOutcome,
-            format!("none of the {n} rows of both arms {which} {outcome}"),
-        );
-    }
-    for (name, _, arm, _) in arms {
-        for (found, which) in [(arm.n_positive, "have"), (arm.n_negative(), "do not have")] {
-            if found < MIN_PER_CLASS as u64 {
-                let reason = format!(
-                    "{found} of the {} {name} rows {which} {outcome}; at least {MIN_PER_CLASS} are needed to learn for \
-                     whom the difference is larger",
-                    arm.n
-                );
-                return refuse(RefusalCode::TooFewOutcomes, reason);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Refuses folds without which an arm teaches nothing.
-fn refuse_lopsided(trial: &Trial) -> Result<(), Refused> {
-    for fold in 0..trial.n_folds {
-        let (_, outside) = trial.split(fold);
-        for (treated, name) in [(true, "treated"), (false, "control")] {
-            let arm = trial.arm(&outside, treated);
-            let n_positive = arm.iter().filter(|&&row| trial.outcomes[row]).count();
-            let found = n_positive.min(arm.len() - n_positive);
-            if found < MIN_OUTSIDE {
-                let reason = format!(
-                    "outside fold {} only {found} {name} rows are of the rarer outcome; at least {MIN_OUTSIDE} are needed: \
-                     change the folds",
-                    fold + 1
-                );
-                return Err(Refused::Because(RefusalCode::TooFewOutcomes, reason));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Leaves out columns that alone nearly decide the outcome, unless they are kept by name.
 fn without_leaks(arms: &mut Arms) -> Result<Vec<SuspectedLeak>, UpliftError> {
     let Arms { trial, inferred, roles, .. } = arms;
@@ -220,7 +139,7 @@ fn split(trial: &Trial, (by, column): (&'static str, Option<String>)) -> SplitRe
 struct Chosen {
     method: Method,
     contender: Contender,
-    candidates: Vec<super::UpliftCandidate>,
+    candidates: Vec<UpliftCandidate>,
     line: UpliftCalibration,
     /// None of a constant effect.
     effect: Option<Effect>,
@@ -273,7 +192,7 @@ fn sealed(
         metrics.insert("qini".to_owned(), ranking.qini.value);
         metrics.insert("qini_se".to_owned(), ranking.qini.se);
     }
-    let arm = |label: &nextbest_models::table::LabelValue| format!("{}={}", label.column, label.value);
+    let arm = |label: &LabelValue| format!("{}={}", label.column, label.value);
     let metadata = ModelMetadata {
         name: options.name.clone(),
         kind: ModelKind::Uplift,

@@ -29,7 +29,7 @@ pub(super) fn fit(raw: &[f64], pseudo: &[f64]) -> UpliftCalibration {
         raw.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &s| (low.min(s), high.max(s)));
     let constant = UpliftCalibration::constant(effect.value.clamp(-1.0, 1.0), effect.se, quantile());
     // Below it, differences of raw scores are rounding.
-    if !(high - low > 1e-9) {
+    if high - low <= 1e-9 {
         return constant;
     }
     let slope = raw.iter().zip(pseudo).map(|(s, psi)| (s - center) * psi).sum::<f64>() / spread;

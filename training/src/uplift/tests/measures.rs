@@ -56,7 +56,8 @@ fn a_line_is_least_squares_and_never_falls() {
 #[test]
 fn what_the_line_misses_widens_the_interval() {
     let raw: Vec<f64> = (0..1_000).map(f64::from).collect();
-    let bent: Vec<f64> = raw.iter().map(|s| if (s / 100.0) as usize % 2 == 0 { 1.0 } else { 0.0 }).collect();
+    let bent: Vec<f64> =
+        raw.iter().map(|s| if ((s / 100.0) as usize).is_multiple_of(2) { 1.0 } else { 0.0 }).collect();
     // Every tenth misses its mean of .5 by half, but for what the line takes.
     let misfit = line::fit(&raw, &bent).misfit;
     assert!((0.2..=0.25).contains(&misfit), "{misfit}");
