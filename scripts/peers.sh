@@ -6,7 +6,7 @@
 #
 # --resume goes on with a run that was cut off, behind the last part that it finished.
 #
-#   scripts/peers.sh [--resume] [--without latency,layouts,decide,price,value,lifetime,http,telco,bank,coupon,shop,synth,retail,loop]
+#   scripts/peers.sh [--resume] [--without latency,layouts,decide,price,value,lifetime,http,telco,bank,coupon,shop,synth,retail,uplift,loop]
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -117,6 +117,11 @@ if with quality; then
     report echo
     report "$venv/bin/python" -W ignore tests/benches/peers/quality.py "$nextbest" "$work" ${without:+--without "$without"}
     echo quality >>"$work/done"
+fi
+if with uplift; then
+    report echo
+    report "$venv/bin/python" -W ignore tests/benches/peers/uplift.py "$nextbest" "$work"
+    echo uplift >>"$work/done"
 fi
 if with loop; then
     report echo

@@ -15,6 +15,7 @@ mod output;
 mod fit;
 mod fit_demand;
 mod fit_clv;
+mod fit_uplift;
 mod score;
 mod import_model;
 mod dataset;
@@ -67,7 +68,9 @@ enum Command {
     FitDemand(Box<fit_demand::Args>),
     /// Lifetime values of any table of purchases: when customers buy again, and what that is worth.
     FitClv(Box<fit_clv::Args>),
-    /// Score any table by an artifact of `fit` or `fit-clv`.
+    /// The difference a treatment makes, and for whom: one sealed artifact.
+    FitUplift(Box<fit_uplift::Args>),
+    /// Score any table by an artifact of `fit`, `fit-clv` or `fit-uplift`.
     Score(Box<score::Args>),
     /// Seal a model of LightGBM or XGBoost.
     ImportModel(import_model::Args),
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Fit(args) => fit::run(&args),
         Command::FitDemand(args) => fit_demand::run(&args),
         Command::FitClv(args) => fit_clv::run(&args),
+        Command::FitUplift(args) => fit_uplift::run(&args),
         Command::Score(args) => score::run(&args),
         Command::ImportModel(args) => import_model::run(&args),
         Command::Dataset(args) => dataset::run(&args),

@@ -20,20 +20,20 @@ use crate::progress::spinner;
 
 mod lifetime;
 
-/// Score any table by an artifact of `nextbest fit` or `nextbest fit-clv`
+/// Score any table by an artifact of `nextbest fit`, `nextbest fit-clv` or `nextbest fit-uplift`
 ///
 /// Cells are read as they were in fitting. A column that the model reads and the table lacks is refused by name;
 /// columns it does not know are named and not read; levels never seen in fitting are counted.
 /// A lifetime-value model reads purchases or a summary of them, as fit-clv does, and tells every customer.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Writes CSV: key,probability[,reason_1..]; of a lifetime-value model \
+#[command(after_help = "Writes CSV: key,probability[,reason_1..]; of an uplift model key,uplift,lo,hi; of a lifetime-value model \
 key,p_alive,p_alive_code,expected_purchases,expected_spend,expected_spend_code,lifetime_value. Exit codes: 0 scored; 1 the data is faulty; 2 the call \
 is wrong, or the table does not fit the artifact. A file is written but with 0.\n\nExamples:\n  nextbest score --artifact \
 churn.nba --table telco_churn.csv.gz --key customerID --reasons 3 --out scores.csv\n  nextbest score --artifact churn.nba \
 --table today.parquet --out - | head\n  nextbest score --artifact clv.nba --transactions sales.csv --customer id --date \
 day --value spent --out values.csv")]
 pub struct Args {
-    /// What `nextbest fit` or `nextbest fit-clv` sealed
+    /// What `nextbest fit`, `fit-clv` or `fit-uplift` sealed
     #[arg(long, value_name = "FILE.nba")]
     artifact: PathBuf,
     /// CSV (.csv .tsv .txt), plain or gzipped, or Parquet
@@ -150,13 +150,14 @@ fn told(report: &ScoreReport, out: &Path) -> String {
         let about = if report.repeated_keys_exact { "" } else { "about " };
         parts.push(format!("{about}{} rows repeat a key; each is scored", grouped(report.n_repeated_keys)));
     }
-    let mean = report.mean_probability.map_or("-".to_owned(), |mean| format!("{mean:.4}"));
+    let mean = match (report.mean_probability, report.mean_uplift) {
+        (_, Some(uplift)) => format!("mean uplift {uplift:.4}"),
+        (probability, None) => {
+            format!("mean probability {}", probability.map_or("-".to_owned(), |mean| format!("{mean:.4}")))
+        }
+    };
     let place =
         if out == Path::new(STDOUT) { "standard output".to_owned() } else { out.display().to_string() };
-    parts.push(format!(
-        "{} rows scored by {}, mean probability {mean}, into {place}",
-        grouped(report.n_rows),
-        report.model
-    ));
+    parts.push(format!("{} rows scored by {}, {mean}, into {place}", grouped(report.n_rows), report.model));
     parts.join("\n\n")
 }

@@ -16,6 +16,7 @@ use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::{
     BlendModel, Bytes, ForestModel, LinearModel, PropensityModel, Scorer, ScorerSummary, TreesModel,
 };
+use crate::uplift::{UpliftCalibration, UpliftModel};
 use crate::value::LifetimeModel;
 
 mod builder;
@@ -24,7 +25,7 @@ mod layout;
 mod lifetime;
 pub mod metadata;
 
-pub use builder::{ArtifactBuilder, PropensityParts, SealedScorer};
+pub use builder::{ArtifactBuilder, PropensityParts, SealedScorer, UpliftParts};
 pub use golden::GOLDEN_TOLERANCE;
 pub use layout::{FORMAT_VERSION, MAGIC, SectionKind};
 pub use metadata::{Metadata, ModelKind, ModelMetadata};
@@ -121,6 +122,7 @@ pub struct Artifact {
     propensities: Vec<(PropensityModel, golden::Golden)>,
     demand: Option<DemandModel>,
     lifetime: Option<lifetime::Sealed>,
+    uplifts: Vec<(UpliftModel, golden::Golden)>,
 }
 
 impl Artifact {
@@ -143,7 +145,8 @@ impl Artifact {
             let found = metadata.schema_fingerprint.clone();
             return Err(ArtifactError::Schema { expected: expected.to_owned(), found });
         }
-        let (mut propensities, mut demand, mut lifetime) = (Vec::new(), None, None);
+        let (mut propensities, mut demand) = (Vec::new(), None);
+        let (mut lifetime, mut uplifts) = (None, Vec::new());
         for model in &metadata.models {
             let n_features = model.width(metadata.feature_names.len());
             let door = Door { bytes: &bytes, sections: &sections, n_features };
@@ -151,9 +154,10 @@ impl Artifact {
                 ModelKind::Propensity => propensities.push(door.propensity(model)?),
                 ModelKind::Demand => demand = Some(door.demand(model)?),
                 ModelKind::LifetimeValue => lifetime = Some(door.lifetime(model)?),
+                ModelKind::Uplift => uplifts.push(door.uplift(model)?),
             }
         }
-        Ok(Self { metadata: Arc::new(metadata), bytes, sha256, propensities, demand, lifetime })
+        Ok(Self { metadata: Arc::new(metadata), bytes, sha256, propensities, demand, lifetime, uplifts })
     }
 
     /// SHA-256 of the content, in hex: the artifact's identity in answers and logs.
@@ -203,6 +207,11 @@ impl Artifact {
         self.lifetime.as_ref().map(|sealed| &sealed.model)
     }
 
+    /// All uplift models, in the order they were sealed.
+    pub fn uplifts(&self) -> impl Iterator<Item = &UpliftModel> {
+        self.uplifts.iter().map(|(model, _)| model)
+    }
+
     /// The file, as it was read.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -218,15 +227,10 @@ impl Artifact {
     pub fn check_golden(&self) -> Result<GoldenCheck, GoldenMismatch> {
         let mut check = GoldenCheck { n_rows: 0, largest_difference: 0.0 };
         for (model, golden) in &self.propensities {
-            for (row, (features, expected)) in golden.rows().into_iter().enumerate() {
-                let found = model.score(&features).get();
-                let difference = (found - expected).abs();
-                if difference.is_nan() || difference > GOLDEN_TOLERANCE {
-                    return Err(GoldenMismatch { model: model.name().to_owned(), row, expected, found });
-                }
-                check.n_rows += 1;
-                check.largest_difference = check.largest_difference.max(difference);
-            }
+            check.rows(model.name(), golden, |features| model.score(features).get())?;
+        }
+        for (model, golden) in &self.uplifts {
+            check.rows(model.name(), golden, |features| model.score(features).value)?;
         }
         if let Some(lifetime) = &self.lifetime {
             lifetime.check(&mut check)?;
@@ -234,11 +238,27 @@ impl Artifact {
         Ok(check)
     }
 
-    /// The golden rows of propensity model `name` with the scores its learner gave.
+    /// The golden rows of propensity or uplift model `name` with the scores its learner gave.
     #[must_use]
     pub fn golden_rows(&self, name: &str) -> Vec<(Vec<f64>, f64)> {
-        let model = self.propensities.iter().find(|(model, _)| model.name() == name);
-        model.map(|(_, golden)| golden.rows()).unwrap_or_default()
+        let propensities = self.propensities.iter().map(|(model, golden)| (model.name(), golden));
+        let uplifts = self.uplifts.iter().map(|(model, golden)| (model.name(), golden));
+        let found = propensities.chain(uplifts).find(|(known, _)| *known == name);
+        found.map(|(_, golden)| golden.rows()).unwrap_or_default()
+    }
+
+    fn shapes(&self) -> Vec<ModelShape<'_>> {
+        let shape = |model, scorer, golden: &golden::Golden| ModelShape {
+            model,
+            scorer,
+            n_golden_rows: golden.rows().len(),
+        };
+        let propensities = self.propensities.iter();
+        let propensities = propensities.map(|(model, golden)| shape(model.name(), model.summary(), golden));
+        let uplifts = self.uplifts.iter();
+        let uplifts =
+            uplifts.filter_map(|(model, golden)| Some(shape(model.name(), model.summary()?, golden)));
+        propensities.chain(uplifts).collect()
     }
 
     /// All there is to tell, for people and programs.
@@ -249,15 +269,7 @@ impl Artifact {
             sha256: &self.sha256,
             n_bytes: self.bytes.len(),
             metadata: &self.metadata,
-            scorers: self
-                .propensities
-                .iter()
-                .map(|(model, golden)| ModelShape {
-                    model: model.name(),
-                    scorer: model.summary(),
-                    n_golden_rows: golden.rows().len(),
-                })
-                .collect(),
+            scorers: self.shapes(),
             n_skus: self.demand.as_ref().map(DemandModel::n_skus),
             lifetime: self.lifetime(),
         }
@@ -269,8 +281,29 @@ impl Artifact {
 pub struct GoldenCheck {
     /// Rows compared, over all models.
     pub n_rows: usize,
-    /// The largest difference between an expected and a computed probability.
+    /// The largest difference between an expected and a computed probability or uplift.
     pub largest_difference: f64,
+}
+
+impl GoldenCheck {
+    /// Takes the golden rows of model `name`, which `score` scores.
+    fn rows(
+        &mut self,
+        name: &str,
+        golden: &golden::Golden,
+        score: impl Fn(&[f64]) -> f64,
+    ) -> Result<(), GoldenMismatch> {
+        for (row, (features, expected)) in golden.rows().into_iter().enumerate() {
+            let found = score(&features);
+            let difference = (found - expected).abs();
+            if difference.is_nan() || difference > GOLDEN_TOLERANCE {
+                return Err(GoldenMismatch { model: name.to_owned(), row, expected, found });
+            }
+            self.n_rows += 1;
+            self.largest_difference = self.largest_difference.max(difference);
+        }
+        Ok(())
+    }
 }
 
 /// A golden row that does not score as the learner scored it.
@@ -287,7 +320,7 @@ pub struct GoldenMismatch {
     pub found: f64,
 }
 
-/// A propensity model's shape.
+/// The shape of a model that scores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelShape<'a> {
     /// Its name.
@@ -310,7 +343,7 @@ pub struct Inspection<'a> {
     pub n_bytes: usize,
     /// What it says of itself.
     pub metadata: &'a Metadata,
-    /// The shapes of its propensity models.
+    /// The shapes of its propensity models, and of uplift models with a scorer.
     pub scorers: Vec<ModelShape<'a>>,
     /// SKUs of the demand model.
     pub n_skus: Option<usize>,
@@ -426,6 +459,19 @@ impl Door<'_> {
         let golden = golden.map_err(|message| Self::fault(model, message))?;
         let sealed = PropensityModel::new(Arc::new(model.clone()), scorer, companion, calibration);
         Ok((sealed.with_interval(self.interval(model)?), golden))
+    }
+
+    fn uplift(&self, model: &ModelMetadata) -> Result<(UpliftModel, golden::Golden), ArtifactError> {
+        let has_scorer = model.sections.contains_key("scorer");
+        let scorer = has_scorer.then(|| self.scorer(model)).transpose()?;
+        let range = self.expect(model, "uplift", SectionKind::Uplift)?;
+        let numbers = builder::numbers(self.bytes.get(range).unwrap_or(&[]));
+        let numbers = numbers.ok_or_else(|| Self::fault(model, "its calibration is not whole numbers"))?;
+        let calibration = UpliftCalibration::from_numbers(&numbers).map_err(|e| Self::fault(model, e))?;
+        let range = self.expect(model, "golden", SectionKind::Golden)?;
+        let golden = golden::Golden::open(self.bytes.clone(), range, self.n_features);
+        let golden = golden.map_err(|message| Self::fault(model, message))?;
+        Ok((UpliftModel::new(Arc::new(model.clone()), scorer, calibration), golden))
     }
 
     fn interval(&self, model: &ModelMetadata) -> Result<Option<ProbabilityInterval>, ArtifactError> {

@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod propensity;
 pub mod pricing;
 pub mod value;
+pub mod uplift;
 pub mod action;
 pub mod policy;
 pub mod decision;

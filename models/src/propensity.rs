@@ -305,33 +305,16 @@ impl PropensityModel {
     /// A short description for `inspect`.
     #[must_use]
     pub fn summary(&self) -> ScorerSummary {
-        let mut summary = ScorerSummary {
-            scorer: self.scorer.name(),
-            calibration: self.calibration.name(),
-            layouts: Vec::new(),
-            n_columns: 0,
-            n_trees: 0,
-            n_nodes: 0,
-        };
-        match &self.scorer {
-            Scorer::Linear(model) => summary.n_columns = model.n_columns(),
-            Scorer::Forest(model) => (summary.n_trees, summary.n_nodes) = model.size(),
-            Scorer::Trees(model) => summary.add_trees(model),
-            Scorer::Blend(model) => model.members().iter().for_each(|(_, member)| match member {
-                Member::Linear(model) => summary.n_columns += model.n_columns(),
-                Member::Trees(model) => summary.add_trees(model),
-            }),
-        }
-        summary
+        ScorerSummary::of(&self.scorer, self.calibration.name())
     }
 }
 
-/// The shape of a sealed propensity model.
+/// The shape of a sealed model that scores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScorerSummary {
     /// `linear`, `forest`, `trees` or `blend`.
     pub scorer: &'static str,
-    /// `identity`, `platt` or `isotonic`.
+    /// `identity`, `platt` or `isotonic`; `uplift` of an uplift model.
     pub calibration: &'static str,
     /// How its trees are laid out ([`TreesModel::layout`]), one for each model of trees.
     pub layouts: Vec<&'static str>,
@@ -344,6 +327,28 @@ pub struct ScorerSummary {
 }
 
 impl ScorerSummary {
+    /// The shape of `scorer` under the calibration of that name.
+    pub(crate) fn of(scorer: &Scorer, calibration: &'static str) -> Self {
+        let mut summary = Self {
+            scorer: scorer.name(),
+            calibration,
+            layouts: Vec::new(),
+            n_columns: 0,
+            n_trees: 0,
+            n_nodes: 0,
+        };
+        match scorer {
+            Scorer::Linear(model) => summary.n_columns = model.n_columns(),
+            Scorer::Forest(model) => (summary.n_trees, summary.n_nodes) = model.size(),
+            Scorer::Trees(model) => summary.add_trees(model),
+            Scorer::Blend(model) => model.members().iter().for_each(|(_, member)| match member {
+                Member::Linear(model) => summary.n_columns += model.n_columns(),
+                Member::Trees(model) => summary.add_trees(model),
+            }),
+        }
+        summary
+    }
+
     fn add_trees(&mut self, model: &TreesModel) {
         let (n_trees, n_nodes) = model.size();
         self.layouts.push(model.layout());

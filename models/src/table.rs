@@ -128,6 +128,8 @@ pub enum LeftOut {
     Fold,
     /// It holds the groups.
     Group,
+    /// It says who was treated, or with what probability.
+    Treatment,
     /// The caller said so.
     Dropped,
     /// Missing in every row.

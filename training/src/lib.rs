@@ -19,6 +19,7 @@ pub mod train;
 pub mod table;
 pub mod elasticity;
 pub mod lifetime;
+pub mod uplift;
 pub mod foreign;
 pub mod decisions;
 pub mod prices;

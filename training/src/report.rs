@@ -22,11 +22,13 @@ mod fit;
 mod lifetime;
 mod plot;
 mod prices;
+mod uplift;
 
 pub use decisions::decisions_html;
 pub use fit::fit_html;
 pub use lifetime::lifetime_html;
 pub use prices::prices_html;
+pub use uplift::uplift_html;
 
 /// SKUs drawn, those that sell most.
 const N_DRAWN: usize = 40;

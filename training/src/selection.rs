@@ -25,7 +25,7 @@ use crate::metrics::{CalibrationBin, Estimate, Quality};
 use contest::Contest;
 
 mod blend;
-mod choice;
+pub(crate) mod choice;
 mod contest;
 mod finish;
 

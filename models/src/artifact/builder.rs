@@ -17,6 +17,7 @@ use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::linear::{self, ColumnSpec};
 use crate::propensity::trees::{self, Tree, TreesError};
 use crate::value::{CustomerSummary, LifetimeModel, ValueScore};
+use crate::uplift::UpliftCalibration;
 
 /// A fitted scorer in its sealed form: what a learner hands over. A new kind of scorer adds a constructor.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +78,19 @@ pub struct PropensityParts {
     pub golden: Vec<(Vec<f64>, f64)>,
 }
 
+/// All parts of one uplift model.
+#[derive(Clone, Debug)]
+pub struct UpliftParts {
+    /// Described but for its sections, which are filled in here.
+    pub metadata: ModelMetadata,
+    /// What scores: its margin is a difference of probabilities. None where the effect is the same for everybody.
+    pub scorer: Option<SealedScorer>,
+    /// Raw score to uplift and interval.
+    pub calibration: UpliftCalibration,
+    /// Rows with the uplift the learner itself gives.
+    pub golden: Vec<(Vec<f64>, f64)>,
+}
+
 /// Gathers models and seals them.
 #[derive(Clone, Debug)]
 pub struct ArtifactBuilder {
@@ -102,6 +116,23 @@ impl ArtifactBuilder {
         }
         let calibration = sealed_numbers(&parts.calibration.to_numbers());
         roles.insert("calibration".to_owned(), self.section(SectionKind::Calibration, calibration));
+        let width = metadata.width(self.metadata.feature_names.len());
+        let golden = golden::seal(width, &parts.golden);
+        roles.insert("golden".to_owned(), self.section(SectionKind::Golden, golden));
+        metadata.sections = roles;
+        self.metadata.models.push(metadata);
+    }
+
+    /// Adds an uplift model.
+    pub fn uplift(&mut self, parts: UpliftParts) {
+        let mut metadata = parts.metadata;
+        metadata.kind = ModelKind::Uplift;
+        let mut roles = BTreeMap::new();
+        if let Some(scorer) = parts.scorer {
+            roles.insert("scorer".to_owned(), self.scorer(scorer));
+        }
+        let calibration = sealed_numbers(&parts.calibration.to_numbers());
+        roles.insert("uplift".to_owned(), self.section(SectionKind::Uplift, calibration));
         let width = metadata.width(self.metadata.feature_names.len());
         let golden = golden::seal(width, &parts.golden);
         roles.insert("golden".to_owned(), self.section(SectionKind::Golden, golden));

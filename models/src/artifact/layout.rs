@@ -54,6 +54,8 @@ pub enum SectionKind {
     Interval = 16,
     /// [`crate::value::LifetimeModel`] as JSON.
     LifetimeValue = 17,
+    /// An uplift calibration's numbers.
+    Uplift = 18,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -23,6 +23,8 @@ pub enum ModelKind {
     Demand,
     /// P(alive), purchases to come and what they are worth, per customer.
     LifetimeValue,
+    /// The difference an action makes to P(outcome | customer).
+    Uplift,
 }
 
 /// One model of the artifact.
@@ -53,7 +55,7 @@ pub struct ModelMetadata {
     /// What a reader should know: columns dropped, rows sampled, cut-offs left out.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`,
+    /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`, `uplift`,
     /// `lifetime`, and `golden_*` of the latter.
     #[serde(default)]
     pub sections: BTreeMap<String, u32>,

@@ -15,6 +15,7 @@ use crate::units::{Seed, Timestamp};
 
 mod lifetime;
 mod scorers;
+mod uplift;
 
 fn column(feature: usize, transform: Transform) -> ColumnSpec {
     ColumnSpec { feature, transform, mean: 0.25, inverse_scale: 2.0 }
@@ -153,7 +154,7 @@ fn builder() -> ArtifactBuilder {
     builder
 }
 
-/// With additive trees and a blend, too.
+/// With additive trees, a blend and an uplift model, too.
 fn larger() -> ArtifactBuilder {
     let mut builder = builder();
     for (name, scorer) in [("trees", trees()), ("blend", blend())] {
@@ -166,6 +167,7 @@ fn larger() -> ArtifactBuilder {
             golden: vec![],
         });
     }
+    builder.uplift(uplift::parts("uplift", UpliftCalibration::constant(0.1, 0.1, 2.0)));
     builder
 }
 
@@ -360,6 +362,11 @@ proptest! {
                 prop_assert!((0.0..=1.0).contains(&model.score(&row).get()));
                 prop_assert!(model.margin(&row).is_finite());
                 prop_assert!(model.explain(&row).margin.is_finite());
+            }
+            for model in artifact.uplifts() {
+                let told = model.score(&row);
+                prop_assert!(-1.0 <= told.lo && told.lo <= told.value);
+                prop_assert!(told.value <= told.hi && told.hi <= 1.0);
             }
             if let Some(curve) = artifact.demand().and_then(|demand| demand.curve("SKU-2", None, 900)) {
                 prop_assert!(curve.elasticity.value < 0.0);

@@ -16,6 +16,7 @@ use columns::Columns;
 
 mod columns;
 mod configuration;
+pub(crate) mod quantity;
 mod search;
 mod fitted;
 mod seal;

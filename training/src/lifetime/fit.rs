@@ -309,6 +309,7 @@ fn described(options: &LifetimeOptions, report: &LifetimeReport) -> ModelMetadat
         learner: if spend.parameters.is_some() { "bg_nbd_gamma_gamma" } else { "bg_nbd" }.to_owned(),
         label: None,
         response: None,
+        purchase: None,
         counts: BTreeMap::from([
             ("n_customers".to_owned(), report.n_customers as u64),
             ("n_repeaters".to_owned(), report.n_repeaters as u64),

@@ -64,7 +64,7 @@ fn remarks(report: &FitReport) -> Vec<String> {
     lines
 }
 
-fn columns_table(columns: &[ColumnReport]) -> String {
+pub(super) fn columns_table(columns: &[ColumnReport]) -> String {
     let mut rows = String::new();
     for column in columns {
         let left_out = column.left_out.and_then(|reason| serde_json::to_value(reason).ok());

@@ -4,19 +4,19 @@ use crate::metrics::{self, Estimate};
 
 /// A choice among candidates.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     /// The number of the one with the least loss.
-    pub(super) best: usize,
+    pub(crate) best: usize,
     /// The number of the one that is taken.
-    pub(super) chosen: usize,
+    pub(crate) chosen: usize,
     /// How far each is behind the best: mean and standard error of the differences row by row.
-    pub(super) behind: Vec<Option<Estimate>>,
+    pub(crate) behind: Vec<Option<Estimate>>,
 }
 
 /// Of candidates with `losses` row by row (none where one failed), the simplest first: the first whose mean is within
 /// one standard error of the least. The error is that of the difference, row by row, to the best: candidates judged on
 /// the same rows differ far less than either varies (the one-standard-error rule of Breiman et al. 1984, paired).
-pub(super) fn simplest_of_equals(losses: &[Option<&[f64]>]) -> Option<Choice> {
+pub(crate) fn simplest_of_equals(losses: &[Option<&[f64]>]) -> Option<Choice> {
     let means =
         losses.iter().enumerate().filter_map(|(at, losses)| Some((at, metrics::mean((*losses)?).value)));
     let (best, _) = means.min_by(|a, b| a.1.total_cmp(&b.1))?;

@@ -185,6 +185,9 @@ pub enum TableError {
         "the artifact was trained on a project's features (nextbest train), not on a table; the functions score it"
     )]
     NoTable,
+    /// Reasons asked of an uplift model.
+    #[error("--reasons: the artifact holds uplift, which has an interval and no reasons")]
+    NoReasons,
     /// The table lacks columns the model reads.
     #[error("{}: the model reads {} columns that are not there: {}", .path.display(), .missing.len(), .missing.join(", "))]
     MissingColumns {
@@ -221,6 +224,7 @@ impl TableError {
             | Self::LabelValue { .. }
             | Self::Monotone { .. }
             | Self::NoTable
+            | Self::NoReasons
             | Self::MissingColumns { .. } => true,
             _ => false,
         }

@@ -44,12 +44,12 @@ pub struct PartCount {
 
 /// Five folds by a hash of what binds rows together.
 pub(crate) fn by_hash(bonds: &[u64], seed: Seed) -> Vec<u32> {
-    bonds.iter().map(|&bond| fold_of(bond, seed)).collect()
+    bonds.iter().map(|&bond| fold_of(bond, N_FOLDS, seed)).collect()
 }
 
-/// The fold of one key or group.
-fn fold_of(bond: u64, seed: Seed) -> u32 {
-    u32::try_from(mixed(bond ^ mixed(seed.0)) % u64::from(N_FOLDS)).unwrap_or(0)
+/// The fold, of `n_folds`, of one key or group.
+pub(crate) fn fold_of(bond: u64, n_folds: u32, seed: Seed) -> u32 {
+    u32::try_from(mixed(bond ^ mixed(seed.0)) % u64::from(n_folds.max(1))).unwrap_or(0)
 }
 
 /// Groups dealt out to at most five folds; the folds' number.

@@ -87,7 +87,7 @@ pub(crate) fn leaks(
 }
 
 /// The cells of one column as small numbers; the last stands for missing.
-struct Levels {
+pub(crate) struct Levels {
     of_row: Vec<u32>,
     n: usize,
     /// What the numbers stand for, where each stands for one value.
@@ -95,10 +95,10 @@ struct Levels {
 }
 
 /// Rows by level and fold: without and with the outcome.
-type Counts = Vec<Vec<[f64; 2]>>;
+pub(crate) type Counts = Vec<Vec<[f64; 2]>>;
 
 impl Levels {
-    fn of(cells: &[f64], kind: &CellKind) -> Self {
+    pub(crate) fn of(cells: &[f64], kind: &CellKind) -> Self {
         let (bounds, values) = match kind {
             CellKind::Number | CellKind::Time(_) => bounds(cells),
             CellKind::Boolean { yes, no } => (Vec::new(), Some(vec![no.clone(), yes.clone()])),
@@ -119,7 +119,8 @@ impl Levels {
         Self { of_row, n: n_levels + 1, values }
     }
 
-    fn counts(&self, outcomes: &[bool], fold_of_row: &[u32], n_folds: u32) -> Counts {
+    /// Of any two-valued `outcomes`.
+    pub(crate) fn counts(&self, outcomes: &[bool], fold_of_row: &[u32], n_folds: u32) -> Counts {
         let mut counts = vec![vec![[0.0; 2]; n_folds as usize]; self.n];
         for ((&level, &outcome), &fold) in self.of_row.iter().zip(outcomes).zip(fold_of_row) {
             counts[level as usize][fold as usize][usize::from(outcome)] += 1.0;

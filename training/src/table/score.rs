@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::propensity::{Contribution, Explanation, PropensityModel};
 use nextbest_models::table::{CellKind, Reading, RowReader, TableSchema};
+use nextbest_models::uplift::{Uplift, UpliftModel};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -43,8 +44,11 @@ pub struct ScoreReport {
     pub n_repeated_keys: u64,
     /// Whether that is exact; beyond four million keys it is estimated.
     pub repeated_keys_exact: bool,
-    /// Mean probability; absent without rows.
+    /// Mean probability; absent without rows, and of uplift.
     pub mean_probability: Option<f64>,
+    /// Mean uplift; absent without rows, and of probabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_uplift: Option<f64>,
     /// Columns the artifact does not know; they were not read.
     pub unknown_columns: Vec<String>,
     /// What was missing or new, for each feature where anything was.
@@ -69,8 +73,8 @@ const MAX_EXACT_KEYS: usize = 1 << 22;
 /// Levels named per feature.
 const N_NAMED: usize = 5;
 
-/// Scores the table that `options` name and writes CSV, `key,probability[,reason_1..]`, to `out`; `progress` is told
-/// the rows scored.
+/// Scores the table that `options` name and writes CSV, `key,probability[,reason_1..]`, or `key,uplift,lo,hi` by an
+/// artifact of uplift, to `out`; `progress` is told the rows scored.
 pub fn score(
     artifact: &Artifact,
     options: &ScoreOptions,
@@ -78,7 +82,10 @@ pub fn score(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<ScoreReport, TableError> {
     let schema = artifact.metadata().table.as_ref().ok_or(TableError::NoTable)?;
-    let model = artifact.propensities().next().ok_or(TableError::NoTable)?;
+    let model = Model::of(artifact).ok_or(TableError::NoTable)?;
+    if options.n_reasons > 0 && matches!(model, Model::Uplift(_)) {
+        return Err(TableError::NoReasons);
+    }
     let file = TableFile::open(&options.table)?;
     let columns = bind(schema, &file)?;
     let key = match (&options.key, &schema.key) {
@@ -99,8 +106,7 @@ pub fn score(
     let mut tally = Tally::new(schema);
     let unknown_columns = unknown(schema, &file, key);
     let mut csv = csv::Writer::from_writer(out);
-    let reasons = (1..=options.n_reasons).map(|n| format!("reason_{n}"));
-    csv.write_record(["key".to_owned(), "probability".to_owned()].into_iter().chain(reasons)).map_err(io)?;
+    csv.write_record(model.header(options.n_reasons)).map_err(io)?;
     for rows in file {
         scoring.rows(&rows?, &mut tally, &mut csv)?;
         progress(tally.n_rows);
@@ -109,16 +115,54 @@ pub fn score(
     if tally.n_rows == 0 {
         return Err(TableError::NoRows(options.table.clone()));
     }
+    let mean = Some(tally.sum / tally.n_rows as f64);
+    let (mean_probability, mean_uplift) = match model {
+        Model::Propensity(_) => (mean, None),
+        Model::Uplift(_) => (None, mean),
+    };
     Ok(ScoreReport {
         model: model.name().to_owned(),
         artifact_sha256: artifact.sha256().to_owned(),
         n_rows: tally.n_rows,
         n_repeated_keys: tally.keys.n_repeated(tally.n_rows),
         repeated_keys_exact: tally.keys.is_exact(),
-        mean_probability: Some(tally.sum / tally.n_rows as f64),
+        mean_probability,
+        mean_uplift,
         unknown_columns,
         features: tally.features.into_iter().filter(|count| count.n_missing + count.n_unseen > 0).collect(),
     })
+}
+
+/// What scores a row.
+#[derive(Clone, Copy)]
+enum Model<'a> {
+    Propensity(&'a PropensityModel),
+    Uplift(&'a UpliftModel),
+}
+
+impl<'a> Model<'a> {
+    /// The first of its kind in `artifact`.
+    fn of(artifact: &'a Artifact) -> Option<Self> {
+        let propensity = artifact.propensities().next().map(Self::Propensity);
+        propensity.or_else(|| artifact.uplifts().next().map(Self::Uplift))
+    }
+
+    fn name(&self) -> &'a str {
+        match self {
+            Self::Propensity(model) => model.name(),
+            Self::Uplift(model) => model.name(),
+        }
+    }
+
+    fn header(&self, n_reasons: usize) -> Vec<String> {
+        match self {
+            Self::Propensity(_) => {
+                let reasons = (1..=n_reasons).map(|n| format!("reason_{n}"));
+                ["key".to_owned(), "probability".to_owned()].into_iter().chain(reasons).collect()
+            }
+            Self::Uplift(_) => ["key", "uplift", "lo", "hi"].map(str::to_owned).to_vec(),
+        }
+    }
 }
 
 /// The place of each feature in the file; those that are not there are refused, all of them by name.
@@ -172,14 +216,15 @@ impl Tally {
 
 /// One row, scored.
 struct Scored {
-    probability: f64,
-    reasons: Vec<String>,
+    value: f64,
+    /// What stands behind the value: reasons, or the ends of an interval.
+    rest: Vec<String>,
     missing: Vec<usize>,
     unseen: Vec<usize>,
 }
 
 struct Scoring<'a> {
-    model: &'a PropensityModel,
+    model: Model<'a>,
     schema: &'a TableSchema,
     reader: RowReader,
     columns: Vec<usize>,
@@ -205,7 +250,7 @@ impl Scoring<'_> {
             let number = tally.n_rows.to_string();
             let key = self.key.map_or(number.as_str(), |column| rows.cell(at, column));
             tally.keys.add(key);
-            tally.sum += scored.probability;
+            tally.sum += scored.value;
             scored.missing.iter().for_each(|&feature| tally.features[feature].n_missing += 1);
             for &feature in &scored.unseen {
                 let (count, level) = (&mut tally.features[feature], rows.cell(at, self.columns[feature]));
@@ -214,9 +259,8 @@ impl Scoring<'_> {
                     count.unseen.push(level.to_owned());
                 }
             }
-            let mut record = vec![key.to_owned(), scored.probability.to_string()];
-            record.extend(scored.reasons);
-            record.resize(2 + self.n_reasons, String::new());
+            let mut record = vec![key.to_owned(), scored.value.to_string()];
+            record.extend(scored.rest);
             csv.write_record(record).map_err(io)?;
         }
         Ok(())
@@ -246,13 +290,20 @@ impl Scoring<'_> {
             }
             values.push(reading.value());
         }
-        let (probability, reasons) = if self.n_reasons > 0 {
-            let (probability, explanation) = self.model.score_and_explain(&values);
-            (probability, self.reasons(&explanation, rows, at, &values))
-        } else {
-            (self.model.score(&values), Vec::new())
+        let (value, rest) = match self.model {
+            Model::Propensity(model) if self.n_reasons > 0 => {
+                let (probability, explanation) = model.score_and_explain(&values);
+                let mut reasons = self.reasons(&explanation, rows, at, &values);
+                reasons.resize(self.n_reasons, String::new());
+                (probability.get(), reasons)
+            }
+            Model::Propensity(model) => (model.score(&values).get(), Vec::new()),
+            Model::Uplift(model) => {
+                let Uplift { value, lo, hi, .. } = model.score(&values);
+                (value, vec![lo.to_string(), hi.to_string()])
+            }
         };
-        Ok(Scored { probability: probability.get(), reasons, missing, unseen })
+        Ok(Scored { value, rest, missing, unseen })
     }
 
     /// `Contract=Two year -1.20`: what a feature is and what it adds to the log-odds, the strongest first.
