@@ -6,7 +6,7 @@ use comfy_table::{Table, presets::NOTHING};
 use nextbest_functions::app::App;
 use nextbest_functions::hopper::{self, Built, CampaignReport, HopperError, Listed, Progress, list};
 use nextbest_functions::keys::Keys;
-use nextbest_functions::store::{Series, Store};
+use nextbest_functions::store::{Listing, Series, Store};
 use nextbest_models::units::{Currency, Money, Timestamp};
 use nextbest_training::seal;
 
@@ -111,9 +111,9 @@ async fn fill(args: &Args, folder: &Folder) -> Result<(Built, Vec<Listed>), Fail
 
 async fn read(store: &Store, built: &Built) -> Result<Vec<Listed>, Failure> {
     let mut contacts = Vec::with_capacity(built.header.n_listed);
+    let listing = Listing { series: Series::Hopper, snapshot_id: &built.snapshot_id, order: list::ORDER };
     for page in 0..built.n_pages {
-        contacts
-            .extend(store.snapshot_page(Series::Hopper, &built.snapshot_id, page).await?.unwrap_or_default());
+        contacts.extend(store.snapshot_page(listing, page).await?.unwrap_or_default());
     }
     Ok(contacts)
 }

@@ -26,12 +26,14 @@ mod lifetime;
 /// columns it does not know are named and not read; levels never seen in fitting are counted.
 /// A lifetime-value model reads purchases or a summary of them, as fit-clv does, and tells every customer.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Writes CSV: key,probability[,reason_1..]; of an uplift model key,uplift,lo,hi; of a lifetime-value model \
+#[command(
+    after_help = "Writes CSV: key,probability[,reason_1..]; of an uplift model key,uplift,lo,hi; of a lifetime-value model \
 key,p_alive,p_alive_code,expected_purchases,expected_spend,expected_spend_code,lifetime_value. Exit codes: 0 scored; 1 the data is faulty; 2 the call \
 is wrong, or the table does not fit the artifact. A file is written but with 0.\n\nExamples:\n  nextbest score --artifact \
 churn.nba --table telco_churn.csv.gz --key customerID --reasons 3 --out scores.csv\n  nextbest score --artifact churn.nba \
 --table today.parquet --out - | head\n  nextbest score --artifact clv.nba --transactions sales.csv --customer id --date \
-day --value spent --out values.csv")]
+day --value spent --out values.csv"
+)]
 pub struct Args {
     /// What `nextbest fit`, `fit-clv` or `fit-uplift` sealed
     #[arg(long, value_name = "FILE.nba")]

@@ -18,19 +18,28 @@ use crate::paging::{self, Paging};
 use crate::problem::Problem;
 use crate::provenance::{Absent, Experiment, Interval, ModelVersion, model_versions};
 use crate::request::Query;
-use crate::snapshot::{AtRisk, Cutoff, Header};
-use crate::store::Series;
-
-const SORT: &str = "value_at_risk";
+use crate::snapshot::{self, AtRisk, Clv, Contactable, Cutoff, Header, Order, Recommended, SaveUplift};
+use crate::store::{Listing, Series};
 
 /// What may stand in the query, for the description of the interface.
 pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ("segment", "Only customers of this lifecycle stage."),
     ("min_risk", "Only customers at least this likely to churn, 0 to 1."),
+    ("band", "Only customers of this band: high, medium or low."),
+    (
+        "contactable",
+        "Only customers who may be contacted through this channel now, and are held out of nothing.",
+    ),
     ("limit", "Most customers of one answer, 1 to 500; default 50."),
     ("cursor", "next_cursor of the answer before."),
     ("snapshot_id", "This snapshot instead of the newest."),
-    ("sort", "value_at_risk, the only order so far."),
+    (
+        "sort",
+        "net_save_value, value_at_risk, churn_probability, lifetime_value or save_uplift, the largest first; by default the \
+         first of these that the snapshot has.",
+    ),
+    ("capacity", "Contacts that can be made, for the best length of the list."),
+    ("budget_minor", "What contacts may cost together, in minor units, for the best length of the list."),
 ];
 
 /// GET /v1/at-risk.
@@ -39,17 +48,23 @@ pub fn routes() -> Router<App> {
 }
 
 /// The query.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only customers of this lifecycle stage.
-    segment: Option<Stage>,
+    pub(crate) segment: Option<Stage>,
     /// Only customers at least this likely to churn.
-    min_risk: Option<f64>,
-    limit: Option<usize>,
-    cursor: Option<String>,
-    snapshot_id: Option<String>,
-    sort: Option<String>,
+    pub(crate) min_risk: Option<f64>,
+    /// Only customers of this band.
+    pub(crate) band: Option<String>,
+    /// Only customers who may be contacted through this channel.
+    pub(crate) contactable: Option<String>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) cursor: Option<String>,
+    pub(crate) snapshot_id: Option<String>,
+    pub(crate) sort: Option<String>,
+    pub(crate) capacity: Option<usize>,
+    pub(crate) budget_minor: Option<i64>,
 }
 
 /// The answer.
@@ -59,7 +74,12 @@ pub struct List {
     snapshot_id: String,
     #[schema(value_type = String, format = DateTime)]
     as_of: Timestamp,
-    sort: &'static str,
+    /// By what it is sorted.
+    #[schema(value_type = String)]
+    sort: Order,
+    /// By what it could be.
+    #[schema(value_type = Vec<String>)]
+    sorts: Vec<Order>,
     #[schema(value_type = Object)]
     churn_definition: serde_json::Value,
     #[schema(value_type = Object)]
@@ -67,16 +87,29 @@ pub struct List {
     customers: Vec<Row>,
     /// Goes on where this page ends; null at the end of the list.
     next_cursor: Option<String>,
+    /// What contacting the first of the list, in this order, reaches, costs and brings, at every hundredth of it.
     #[schema(value_type = Vec<Object>)]
     cutoff_curve: Vec<Cutoff>,
+    /// The length that brings the most, within capacity and budget.
+    #[schema(value_type = Object)]
+    best_cutoff: Best,
     #[schema(value_type = Object)]
     quality: serde_json::Value,
     models: Vec<ModelVersion>,
 }
 
+/// A length of the list, or why there is none.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Best {
+    Cutoff(Cutoff),
+    Absent(Absent),
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 struct Row {
     customer_id: String,
+    /// From 1, over the whole list in this order.
     rank: usize,
     churn_probability: Likelihood,
     band: String,
@@ -84,9 +117,15 @@ struct Row {
     lifecycle_stage: Stage,
     recent_value_minor: i64,
     value_at_risk_minor: i64,
-    clv: Absent,
-    save_uplift: Absent,
-    net_save_value_minor: Absent,
+    /// value_minor, expected_purchases, p_alive, bought_once (then p_alive is 1 by assumption).
+    #[schema(value_type = Object)]
+    clv: Told<Clv>,
+    /// value, lo, hi: how much less likely a contact makes them to leave.
+    #[schema(value_type = Object)]
+    save_uplift: Told<SaveUplift>,
+    /// Uplift times lifetime value, less the cost of the recommended action.
+    #[schema(value_type = Object)]
+    net_save_value_minor: Told<i64>,
     /// Codes of the reasons that raise the probability most, strongest first.
     drivers: Vec<String>,
     /// The same with what the project's list of reasons says of them now.
@@ -94,7 +133,21 @@ struct Row {
     recommended: Option<Recommended>,
     /// Who is held out stays on the list, to be measured, not to be contacted.
     experiment: Experiment,
-    contactable: Absent,
+    contactable: Contactable,
+}
+
+/// A number, or null beside the reason why there is none.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Told<T> {
+    Known(T),
+    Absent(Absent),
+}
+
+impl<T> Told<T> {
+    fn of(value: Option<T>, code: &'static str) -> Self {
+        value.map_or_else(|| Self::Absent(Absent::because(code)), Self::Known)
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -114,65 +167,139 @@ struct Driver {
     features: Vec<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct Recommended {
-    action_id: String,
-    channel: String,
-}
-
 async fn list(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List>, Problem> {
-    let limit = check(&filter)?;
-    let key = format!("{:?}|{:?}", filter.segment, filter.min_risk.map(f64::to_bits));
-    let paging = Paging {
-        series: Series::AtRisk,
-        cursor: filter.cursor.as_deref(),
-        snapshot_id: filter.snapshot_id.as_deref(),
-        filter: &key,
-        none_yet: "no at-risk snapshot has been built yet; the snapshot job builds it",
-    };
-    let cursor = paging.start(&app).await?;
-    let header: Header = paging.header(&app, &cursor).await?;
-    let bounds = (limit, header.population.n_active);
-    let (customers, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
-    let (reasons, level) = (&app.project.reasons, header.interval_level);
+    let page = Page::read(&app, &filter).await?;
+    let (reasons, level) = (&app.project.reasons, page.header.interval_level);
+    let best_cutoff = page.best(&filter);
     Ok(axum::Json(List {
         request_id,
-        as_of: header.as_of,
-        sort: SORT,
-        churn_definition: json!(header.churn_definition),
-        population: json!(header.population),
-        customers: customers.into_iter().map(|customer| row(reasons, level, customer)).collect(),
-        next_cursor,
-        cutoff_curve: header.cutoff_curve,
-        quality: json!(header.quality),
+        as_of: page.header.as_of,
+        sort: page.order,
+        sorts: page.header.orders,
+        churn_definition: json!(page.header.churn_definition),
+        population: json!(page.header.population),
+        customers: page.customers.into_iter().map(|(rank, one)| row(reasons, level, rank, one)).collect(),
+        next_cursor: page.next_cursor,
+        best_cutoff,
+        cutoff_curve: page.curve,
+        quality: json!(page.header.quality),
         models: app.artifact.as_ref().map(model_versions).unwrap_or_default(),
-        snapshot_id: cursor.snapshot_id,
+        snapshot_id: page.snapshot_id,
     }))
 }
 
-fn check(filter: &Filter) -> Result<usize, Problem> {
+/// A page of the list with all that is said of the whole.
+pub(crate) struct Page {
+    pub(crate) snapshot_id: String,
+    pub(crate) header: Header,
+    pub(crate) order: Order,
+    /// Each with its rank.
+    pub(crate) customers: Vec<(usize, AtRisk)>,
+    pub(crate) curve: Vec<Cutoff>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl Page {
+    pub(crate) async fn read(app: &App, filter: &Filter) -> Result<Self, Problem> {
+        let (limit, asked) = check(filter)?;
+        // The order is asked for, or settled by the snapshot: which, the snapshot itself must say.
+        let unsettled = paging(Order::ValueAtRisk, filter, "");
+        let snapshot_id = unsettled.snapshot(app).await?;
+        let header: Header = unsettled.header(app, &snapshot_id).await?;
+        let order = match asked {
+            None => header.orders.first().copied().unwrap_or(Order::ValueAtRisk),
+            Some(order) if header.orders.contains(&order) => order,
+            Some(order) => {
+                let known: Vec<&str> = header.orders.iter().map(|order| order.as_str()).collect();
+                let detail = format!("the snapshot has no {}; it has {}", order.as_str(), known.join(", "));
+                return Err(paging::invalid("sort", detail));
+            }
+        };
+        let key = filter.key(order);
+        let paging = paging(order, filter, &key);
+        let cursor = paging.start_in(snapshot_id)?;
+        let curve = Listing {
+            series: Series::AtRisk,
+            snapshot_id: &cursor.snapshot_id,
+            order: snapshot::curve_of(order),
+        };
+        let bounds = (limit, header.population.n_active);
+        let (rows, curve) = tokio::join!(
+            paging.read(app, &cursor, bounds, |one: &AtRisk| filter.passes(one)),
+            app.store.snapshot_page::<Cutoff>(curve, 0)
+        );
+        let (customers, next_cursor) = rows?;
+        let curve = curve?.unwrap_or_default();
+        Ok(Self { snapshot_id: cursor.snapshot_id, header, order, customers, curve, next_cursor })
+    }
+
+    fn best(&self, filter: &Filter) -> Best {
+        if self.curve.iter().all(|point| point.net_value_minor.is_none()) {
+            return Best::Absent(Absent::because("no_uplift_or_no_clv"));
+        }
+        let best = snapshot::curve::best(&self.curve, filter.capacity, filter.budget_minor);
+        best.map_or_else(|| Best::Absent(Absent::because("nothing_is_worth_its_cost")), Best::Cutoff)
+    }
+}
+
+fn paging<'a>(order: Order, filter: &'a Filter, key: &'a str) -> Paging<'a> {
+    Paging {
+        series: Series::AtRisk,
+        order: order.as_str(),
+        cursor: filter.cursor.as_deref(),
+        snapshot_id: filter.snapshot_id.as_deref(),
+        filter: key,
+        none_yet: "no at-risk snapshot has been built yet; the snapshot job builds it",
+    }
+}
+
+fn check(filter: &Filter) -> Result<(usize, Option<Order>), Problem> {
     if let Some(risk) = filter.min_risk.filter(|risk| !(0.0..=1.0).contains(risk)) {
         return Err(paging::invalid("min_risk", format!("{risk} lies outside 0 ..= 1")));
     }
-    if let Some(sort) = filter.sort.as_ref().filter(|sort| *sort != SORT) {
-        return Err(paging::invalid("sort", format!("{sort:?} is no order; the order is {SORT}")));
+    if let Some(band) =
+        filter.band.as_ref().filter(|band| !["high", "medium", "low"].contains(&band.as_str()))
+    {
+        return Err(paging::invalid("band", format!("{band:?} is no band; they are high, medium, low")));
     }
-    paging::limit(filter.limit)
+    if let Some(budget) = filter.budget_minor.filter(|budget| *budget < 0) {
+        return Err(paging::invalid("budget_minor", format!("{budget} lies below 0")));
+    }
+    let order = filter.sort.as_ref().map(|name| {
+        let known = Order::ALL.map(Order::as_str).join(", ");
+        let fault = || paging::invalid("sort", format!("{name:?} is no order; they are {known}"));
+        Order::named(name).ok_or_else(fault)
+    });
+    Ok((paging::limit(filter.limit)?, order.transpose()?))
 }
 
-fn passes(customer: &AtRisk, filter: &Filter) -> bool {
-    filter.segment.is_none_or(|stage| customer.lifecycle_stage == stage)
-        && filter.min_risk.is_none_or(|risk| customer.churn_probability >= risk)
+impl Filter {
+    /// What tells its lists apart: a cursor of one is none of another.
+    fn key(&self, order: Order) -> String {
+        let risk = self.min_risk.map(f64::to_bits);
+        format!("{}|{:?}|{risk:?}|{:?}|{:?}", order.as_str(), self.segment, self.band, self.contactable)
+    }
+
+    fn passes(&self, customer: &AtRisk) -> bool {
+        let reached = |channel: &String| {
+            !customer.control.policy && customer.contactable.channels.iter().any(|known| known == channel)
+        };
+        self.segment.is_none_or(|stage| customer.lifecycle_stage == stage)
+            && self.min_risk.is_none_or(|risk| customer.churn_probability >= risk)
+            && self.band.as_ref().is_none_or(|band| customer.band == *band)
+            && self.contactable.as_ref().is_none_or(reached)
+    }
 }
 
-fn row(reasons: &ReasonList, level: Option<f64>, customer: AtRisk) -> Row {
+fn row(reasons: &ReasonList, level: Option<f64>, rank: usize, customer: AtRisk) -> Row {
+    let no_clv = if customer.clv.is_some() { "no_uplift_model" } else { "no_clv" };
     Row {
         customer_id: customer.customer_id.as_str().to_owned(),
-        rank: customer.rank,
+        rank,
         churn_probability: Likelihood {
             value: customer.churn_probability,
             interval: Interval::new(customer.churn_interval, level),
@@ -181,14 +308,14 @@ fn row(reasons: &ReasonList, level: Option<f64>, customer: AtRisk) -> Row {
         lifecycle_stage: customer.lifecycle_stage,
         recent_value_minor: customer.recent_value_minor,
         value_at_risk_minor: customer.value_at_risk_minor,
-        clv: Absent::because("no_clv_model"),
-        save_uplift: Absent::because("no_uplift_model"),
-        net_save_value_minor: Absent::because("no_uplift_model"),
+        clv: Told::of(customer.clv, "no_clv_model"),
+        save_uplift: Told::of(customer.save_uplift, "no_uplift_model"),
+        net_save_value_minor: Told::of(customer.net_save_value_minor, no_clv),
         driver_reasons: customer.drivers.iter().map(|code| driver(reasons, code)).collect(),
         drivers: customer.drivers,
-        recommended: customer.recommended.map(|(action_id, channel)| Recommended { action_id, channel }),
+        recommended: customer.recommended,
         experiment: Experiment::of(customer.control),
-        contactable: Absent::because("no_consent_data"),
+        contactable: customer.contactable,
     }
 }
 

@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::{self, NoEntropy, Stopwatch};
 use crate::events::expiry_seconds;
-use crate::store::{Series, StoreError};
+use crate::store::{Listing, Series, StoreError};
 use fill::Filling;
 use limits::Limits;
 
@@ -212,8 +212,8 @@ pub async fn run(app: &App, progress: &(dyn Fn(Progress) + Sync)) -> Result<Buil
         Ok(()) => {
             let (header, rows) = (filling.header(&rooms), filling.rows());
             let expires = expiry_seconds(now, KEEP_DAYS);
-            let pages = app.store.put_snapshot(Series::Hopper, &snapshot_id, &header, &rows, expires).await;
-            pages.map(|n_pages| Built { snapshot_id: snapshot_id.clone(), n_pages, header })
+            let written = write(app, &snapshot_id, &header, &rows, expires).await;
+            written.map(|n_pages| Built { snapshot_id: snapshot_id.clone(), n_pages, header })
         }
         Err(error) => Err(error),
     };
@@ -228,6 +228,20 @@ pub async fn run(app: &App, progress: &(dyn Fn(Progress) + Sync)) -> Result<Buil
             Err(error.into())
         }
     }
+}
+
+/// Pages, then the header, and the pointer last; returns how many pages there are.
+async fn write(
+    app: &App,
+    snapshot_id: &str,
+    header: &Header,
+    rows: &[Listed],
+    expires: i64,
+) -> Result<usize, StoreError> {
+    let listing = Listing { series: Series::Hopper, snapshot_id, order: list::ORDER };
+    let n_pages = app.store.put_pages(listing, 0, rows, expires).await?;
+    app.store.publish_snapshot(Series::Hopper, snapshot_id, header, expires).await?;
+    Ok(n_pages)
 }
 
 fn check(app: &App) -> Result<(), HopperError> {

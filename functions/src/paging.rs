@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::keys::sha256_hex;
 use crate::problem::Problem;
-use crate::store::{PAGE_SIZE, Series};
+use crate::store::{Listing, PAGE_SIZE, Series};
 
 const MAX_LIMIT: usize = 500;
 const DEFAULT_LIMIT: usize = 50;
@@ -30,6 +30,8 @@ pub(crate) struct Cursor {
 pub(crate) struct Paging<'a> {
     /// Of which series.
     pub(crate) series: Series,
+    /// In which of its orders.
+    pub(crate) order: &'a str,
     /// `next_cursor` of the answer before.
     pub(crate) cursor: Option<&'a str>,
     /// This snapshot instead of the newest.
@@ -53,60 +55,81 @@ pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
+fn invalid_cursor(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).at("cursor")
+}
+
+fn foreign() -> Problem {
+    invalid_cursor("the cursor is not one of this list and filter")
+}
+
 impl Paging<'_> {
     /// Where to begin: at the cursor, at the named snapshot, or at the newest.
     pub(crate) async fn start(&self, app: &App) -> Result<Cursor, Problem> {
-        if let Some(text) = self.cursor {
-            let invalid =
-                |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).at("cursor");
-            let cursor = Cursor::decode(text, self.filter)
-                .ok_or_else(|| invalid("the cursor is not one of this list and filter"))?;
-            if self.snapshot_id.is_some_and(|id| *id != cursor.snapshot_id) {
-                return Err(invalid("the cursor belongs to another snapshot_id"));
-            }
-            return Ok(cursor);
-        }
-        let snapshot_id = match self.snapshot_id {
-            Some(id) => id.to_owned(),
-            None => {
+        let snapshot_id = self.snapshot(app).await?;
+        self.start_in(snapshot_id)
+    }
+
+    /// The snapshot that is read: the cursor's, the one that is named, or the newest.
+    pub(crate) async fn snapshot(&self, app: &App) -> Result<String, Problem> {
+        match (self.cursor, self.snapshot_id) {
+            (Some(text), _) => Cursor::read(text).map(|(cursor, _)| cursor.snapshot_id).ok_or_else(foreign),
+            (None, Some(id)) => Ok(id.to_owned()),
+            (None, None) => {
                 let current = app.store.current_snapshot(self.series).await?;
-                current.ok_or_else(|| Problem::not_found("no_snapshot", self.none_yet))?
+                current.ok_or_else(|| Problem::not_found("no_snapshot", self.none_yet))
             }
-        };
-        Ok(Cursor { snapshot_id, position: 0 })
+        }
+    }
+
+    /// Where to begin in the snapshot that is read.
+    pub(crate) fn start_in(&self, snapshot_id: String) -> Result<Cursor, Problem> {
+        let Some(text) = self.cursor else { return Ok(Cursor { snapshot_id, position: 0 }) };
+        let cursor = Cursor::decode(text, self.filter).ok_or_else(foreign)?;
+        match self.snapshot_id {
+            Some(id) if id != cursor.snapshot_id => {
+                Err(invalid_cursor("the cursor belongs to another snapshot_id"))
+            }
+            _ => Ok(cursor),
+        }
     }
 
     /// The header of the cursor's snapshot; 404 when its time is over.
-    pub(crate) async fn header<H: DeserializeOwned>(&self, app: &App, cursor: &Cursor) -> Result<H, Problem> {
+    pub(crate) async fn header<H: DeserializeOwned>(
+        &self,
+        app: &App,
+        snapshot_id: &str,
+    ) -> Result<H, Problem> {
         let now_seconds = app.clock.now().as_millis() / 1000;
-        let header = app.store.snapshot_header(self.series, &cursor.snapshot_id, now_seconds).await?;
+        let header = app.store.snapshot_header(self.series, snapshot_id, now_seconds).await?;
         header.ok_or_else(|| {
-            let detail = format!("snapshot {:?} does not exist or is no longer kept", cursor.snapshot_id);
+            let detail = format!("snapshot {snapshot_id:?} does not exist or is no longer kept");
             Problem::not_found("unknown_snapshot", detail)
         })
     }
 
-    /// Up to `limit` of the snapshot's `n_rows` that pass, and the cursor to go on with.
+    /// Up to `limit` of the snapshot's `n_rows` that pass, each with its rank from 1, and the cursor to go on with.
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,
         app: &App,
         cursor: &Cursor,
         (limit, n_rows): (usize, usize),
         passes: impl Fn(&T) -> bool,
-    ) -> Result<(Vec<T>, Option<String>), Problem> {
+    ) -> Result<(Vec<(usize, T)>, Option<String>), Problem> {
         let (mut found, mut position) = (Vec::new(), cursor.position);
+        let listing = Listing { series: self.series, snapshot_id: &cursor.snapshot_id, order: self.order };
         let next = |position: usize| {
             let snapshot_id = cursor.snapshot_id.clone();
             (position < n_rows).then(|| Cursor { snapshot_id, position }.encode(self.filter))
         };
         for _ in 0..MAX_PAGES {
             let number = position / PAGE_SIZE;
-            let page = app.store.snapshot_page::<T>(self.series, &cursor.snapshot_id, number).await?;
+            let page = app.store.snapshot_page::<T>(listing, number).await?;
             let Some(page) = page else { return Ok((found, None)) };
             for row in page.into_iter().skip(position % PAGE_SIZE) {
                 position += 1;
                 if passes(&row) {
-                    found.push(row);
+                    found.push((position, row));
                     if found.len() == limit {
                         return Ok((found, next(position)));
                     }
@@ -129,12 +152,18 @@ impl Cursor {
     }
 
     fn decode(text: &str, filter: &str) -> Option<Self> {
+        Self::read(text).filter(|(_, of)| *of == hash(filter)).map(|(cursor, _)| cursor)
+    }
+
+    /// The cursor and what its filters are known by.
+    fn read(text: &str) -> Option<(Self, String)> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let (check, text) = text.split_once('|')?;
         let mut parts = text.splitn(3, '|');
         let (position, of, snapshot_id) = (parts.next()?, parts.next()?, parts.next()?);
-        let valid = sha256_hex(text.as_bytes()).starts_with(check) && check.len() == 8 && of == hash(filter);
-        valid.then_some(Self { snapshot_id: snapshot_id.to_owned(), position: position.parse().ok()? })
+        let valid = sha256_hex(text.as_bytes()).starts_with(check) && check.len() == 8;
+        let cursor = Self { snapshot_id: snapshot_id.to_owned(), position: position.parse().ok()? };
+        valid.then(|| (cursor, of.to_owned()))
     }
 }
 

@@ -1,32 +1,38 @@
-//! The at-risk snapshot: every customer who is still active scored once, ranked by what is at stake, and put into
-//! the store page by page. Built nightly; a run that fails leaves the last snapshot in use.
+//! The at-risk snapshot: every customer who is still active scored once, and listed in up to five orders. Built nightly; a
+//! run that fails, or is killed, leaves the last snapshot in use, and the next run begins its own.
 //!
-//! Rank is churn probability times recent value: what is expected to be lost, not who is most likely to leave.
-//! What a campaign would save of it (uplift) and lifetime value arrive with their own models; until then they are
-//! null beside a code.
+//! Rows pass through sorted runs on disk, so memory does not grow with customers; pages and curves are written as the
+//! runs are merged, the pointer last. An order is listed only where its number is there: without an uplift model nobody can be
+//! ranked by what saving them brings.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use nextbest_models::artifact::Artifact;
-use nextbest_models::customer::CustomerId;
-use nextbest_models::lifecycle::Stage;
-use nextbest_models::policy::control::Assignment;
-use nextbest_models::policy::{Question, decide};
 use nextbest_models::project::LabelRule;
-use nextbest_models::propensity::{ProbabilityInterval, PropensityModel};
-use nextbest_models::units::{Seed, Timestamp};
-use nextbest_models::value::recent_value_minor;
+use nextbest_models::propensity::ProbabilityInterval;
+use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::clock::{self, NoEntropy};
-use crate::decisions;
 use crate::events::{self, expiry_seconds};
 use crate::learn::learn;
-use crate::store::{Series, StoreError, StoredCustomer};
+use crate::store::{Listing, PAGE_SIZE, Series, StoreError, StoredCustomer};
 
-/// The model whose outcome is churn.
-pub const CHURN: &str = "churn";
+pub mod curve;
+mod order;
+mod row;
+mod sorting;
+
+pub use curve::Cutoff;
+pub use order::Order;
+pub use row::{AtRisk, CHURN, Clv, Contactable, Recommended, SAVE, SaveUplift};
+
+use curve::{Curve, Totals};
+use row::Scorers;
+use sorting::{RUN_ROWS, Sorter};
+
 /// How long a snapshot is kept, in days: longer than anyone holds a cursor.
 pub const KEEP_DAYS: i32 = 8;
 
@@ -34,9 +40,8 @@ pub const KEEP_DAYS: i32 = 8;
 pub const CATCH_UP_DAYS: i32 = 7;
 
 const SEGMENTS: i32 = 4;
-const DRIVERS: usize = 3;
-const HIGH: f64 = 0.5;
-const MEDIUM: f64 = 0.25;
+/// Pages written in one go.
+const PAGES_AT_ONCE: usize = 50;
 
 /// Why there is no new snapshot; the last one stays in use.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,13 @@ pub enum SnapshotError {
     /// No id for the snapshot.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// Rows cannot be laid aside while they are sorted.
+    #[error("the rows cannot be sorted in {folder}: {source}; it needs some hundred bytes a customer and order", folder = std::env::temp_dir().display())]
+    Sorting {
+        /// What the system said.
+        #[from]
+        source: io::Error,
+    },
 }
 
 /// What a run made.
@@ -74,12 +86,11 @@ pub struct Header {
     pub churn_definition: Option<LabelRule>,
     /// Who is on it.
     pub population: Population,
-    /// What contacting the first of the list would reach, at every tenth.
-    pub cutoff_curve: Vec<Cutoff>,
+    /// The orders it can be read in, the first by default.
+    pub orders: Vec<Order>,
     /// Metrics of the churn model on rows it never saw.
     pub quality: BTreeMap<String, f64>,
     /// Probability with which the bounds of churn probabilities hold; none where there are none.
-    #[serde(default)]
     pub interval_level: Option<f64>,
     /// The artifact that scored, as SHA-256.
     pub artifact_sha256: String,
@@ -94,84 +105,124 @@ pub struct Population {
     pub n_known: usize,
     /// Customers still active by the rule: those on the snapshot.
     pub n_active: usize,
+    /// Of these, held out of the policy: listed to be measured, not to be contacted.
+    pub n_held_out: usize,
 }
 
-/// A point of the curve: contact the first `n_customers` of the ranking.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cutoff {
-    /// How many are contacted.
-    pub n_customers: usize,
-    /// Churners expected among them: the sum of their probabilities.
-    pub expected_churners: f64,
-    /// Of all churners expected in the population.
-    pub share_of_churners: f64,
-    /// Of all value at risk in the population.
-    pub share_of_value_at_risk: f64,
-}
-
-/// One customer of a snapshot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AtRisk {
-    /// Who.
-    pub customer_id: CustomerId,
-    /// From 1, over the whole snapshot.
-    pub rank: usize,
-    /// P(churn), calibrated.
-    pub churn_probability: f64,
-    /// Bounds of it at the header's `interval_level`; none where the model carries none.
-    #[serde(default)]
-    pub churn_interval: Option<(f64, f64)>,
-    /// high (from 0.5), medium (from 0.25) or low.
-    pub band: String,
-    /// Where they stand.
-    pub lifecycle_stage: Stage,
-    /// What they spent in the activity window, in minor units.
-    pub recent_value_minor: i64,
-    /// Churn probability times recent value, in minor units: the rank.
-    pub value_at_risk_minor: i64,
-    /// Codes of the reasons that raise the probability most.
-    pub drivers: Vec<String>,
-    /// What the policy would offer: action and channel.
-    pub recommended: Option<(String, String)>,
-    /// To which control groups they belong.
-    #[serde(default)]
-    pub control: Assignment,
+/// The listing that holds the curve of `order`: one page of [`Cutoff`]s.
+#[must_use]
+pub const fn curve_of(order: Order) -> &'static str {
+    match order {
+        Order::NetSaveValue => "curve_net_save_value",
+        Order::ValueAtRisk => "curve_value_at_risk",
+        Order::ChurnProbability => "curve_churn_probability",
+        Order::LifetimeValue => "curve_lifetime_value",
+        Order::SaveUplift => "curve_save_uplift",
+    }
 }
 
 /// Builds a snapshot and makes it the current one.
 pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let artifact = app.artifact.as_ref().ok_or(SnapshotError::NoModel)?;
-    let model = artifact.propensity(CHURN).ok_or(SnapshotError::NoModel)?;
     // What outcomes taught moves what is recommended; without it the list is the list of yesterday's beliefs.
     if let Err(error) = learn(app).await {
         tracing::error!(%error, "nothing was learned from outcomes");
     }
     let now = app.clock.now();
-    let (mut rows, n_scanned) = score_all(app, model, now).await?;
-    rank(&mut rows);
-    let header = header(app, artifact, model, &rows, n_scanned, now);
+    let scorers = Scorers::of(app, artifact, now).ok_or(SnapshotError::NoModel)?;
+    let mut scan = ScanOf::new(app, scorers, now);
+    scan.run().await?;
+    let ScanOf { sorters, totals, n_scanned, .. } = scan;
     let snapshot_id = clock::new_id("snap")?;
     let expires = expiry_seconds(now, KEEP_DAYS);
-    let n_pages = app.store.put_snapshot(Series::AtRisk, &snapshot_id, &header, &rows, expires).await?;
-    tracing::info!(snapshot_id, n_customers = rows.len(), n_scanned, n_pages, "snapshot built");
-    Ok(Built { snapshot_id, n_customers: rows.len(), n_scanned, n_pages })
-}
-
-async fn score_all(
-    app: &App,
-    model: &PropensityModel,
-    now: Timestamp,
-) -> Result<(Vec<AtRisk>, usize), SnapshotError> {
-    let (mut rows, mut n_scanned) = (Vec::new(), 0);
-    for segment in 0..SEGMENTS {
-        let mut scan = app.store.scan_customers(segment, SEGMENTS);
-        while let Some(page) = scan.next(&app.project.schema).await? {
-            n_scanned += page.len();
-            log_changes(app, &page, now).await?;
-            rows.extend(page.iter().filter_map(|stored| at_risk(app, model, stored, now)));
+    let (mut orders, mut n_pages) = (Vec::new(), 0);
+    for (order, sorter) in sorters {
+        if is_there(order, &totals) {
+            n_pages += write(app, &snapshot_id, order, sorter, &totals, expires).await?;
+            orders.push(order);
         }
     }
-    Ok((rows, n_scanned))
+    let header = header(app, artifact, orders, &totals, n_scanned, now);
+    app.store.publish_snapshot(Series::AtRisk, &snapshot_id, &header, expires).await?;
+    let n_customers = totals.n_customers;
+    tracing::info!(snapshot_id, n_customers, n_scanned, n_pages, "snapshot built");
+    Ok(Built { snapshot_id, n_customers, n_scanned, n_pages })
+}
+
+/// All customers being scored, each row laid aside once for every order.
+struct ScanOf<'a> {
+    app: &'a App,
+    scorers: Scorers<'a>,
+    now: Timestamp,
+    sorters: Vec<(Order, Sorter<AtRisk>)>,
+    totals: Totals,
+    n_scanned: usize,
+}
+
+impl<'a> ScanOf<'a> {
+    fn new(app: &'a App, scorers: Scorers<'a>, now: Timestamp) -> Self {
+        let sorters = Order::ALL.into_iter().filter(|order| scorers.tells(*order));
+        let sorters = sorters.map(|order| (order, Sorter::new(order.compare(), RUN_ROWS))).collect();
+        Self { app, scorers, now, sorters, totals: Totals::default(), n_scanned: 0 }
+    }
+
+    async fn run(&mut self) -> Result<(), SnapshotError> {
+        for segment in 0..SEGMENTS {
+            let mut scan = self.app.store.scan_customers(segment, SEGMENTS);
+            while let Some(page) = scan.next(&self.app.project.schema).await? {
+                self.n_scanned += page.len();
+                log_changes(self.app, &page, self.now).await?;
+                for row in page.iter().filter_map(|stored| self.scorers.row(stored)) {
+                    self.totals.add(&row);
+                    for (_, sorter) in &mut self.sorters {
+                        sorter.push(row.clone())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether anybody has the number of `order`; value at risk is listed in any case.
+const fn is_there(order: Order, totals: &Totals) -> bool {
+    match order {
+        Order::NetSaveValue => totals.n_with_net > 0,
+        Order::LifetimeValue => totals.n_with_clv > 0,
+        Order::SaveUplift => totals.n_with_uplift > 0,
+        Order::ValueAtRisk | Order::ChurnProbability => true,
+    }
+}
+
+/// Writes the list in one order and its curve; returns how many pages they took.
+async fn write(
+    app: &App,
+    snapshot_id: &str,
+    order: Order,
+    sorter: Sorter<AtRisk>,
+    totals: &Totals,
+    expires: i64,
+) -> Result<usize, SnapshotError> {
+    let listing = |order| Listing { series: Series::AtRisk, snapshot_id, order };
+    let (mut sorted, mut curve) = (sorter.finish()?, Curve::new(totals));
+    let (mut rows, mut n_pages) = (Vec::new(), 0);
+    loop {
+        let row = sorted.next()?;
+        let over = row.is_none();
+        if let Some(row) = row {
+            curve.add(&row);
+            rows.push(row);
+        }
+        if rows.len() == PAGE_SIZE * PAGES_AT_ONCE || (over && !rows.is_empty()) {
+            n_pages += app.store.put_pages(listing(order.as_str()), n_pages, &rows, expires).await?;
+            rows.clear();
+        }
+        if over {
+            break;
+        }
+    }
+    let n_of_curve = app.store.put_pages(listing(curve_of(order)), 0, &curve.finish(), expires).await?;
+    Ok(n_pages + n_of_curve)
 }
 
 /// Logs the changes of stage of the last days: those that silence brought, and any whose write was lost.
@@ -185,120 +236,26 @@ async fn log_changes(app: &App, page: &[StoredCustomer], now: Timestamp) -> Resu
     app.store.put_transitions(&changes, expiry_seconds(now, events::KEEP_DAYS)).await.map(|_| ())
 }
 
-/// The row of a customer; none when they are no longer one by the activity rule.
-fn at_risk(app: &App, model: &PropensityModel, stored: &StoredCustomer, now: Timestamp) -> Option<AtRisk> {
-    let customer = &stored.customer;
-    let (project, today) = (&app.project, now.day());
-    let window_days = project.settings.activity.window_days;
-    customer.inactive_days(&project.schema, today).filter(|days| *days <= window_days)?;
-    let features = project.schema.features(customer, now);
-    let (probability, explanation) = model.score_and_explain(features.values());
-    let probability = probability.get();
-    let value = recent_value_minor(customer, &project.schema, today, window_days);
-    let strongest = project.reasons.name_contributions(&explanation);
-    let raising = strongest.iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
-    Some(AtRisk {
-        customer_id: customer.id().clone(),
-        rank: 0,
-        churn_probability: probability,
-        churn_interval: model.score_interval(features.values()).map(|(lo, hi)| (lo.get(), hi.get())),
-        band: band(probability).to_owned(),
-        lifecycle_stage: project.settings.lifecycle.stage(customer, &project.schema, today),
-        recent_value_minor: value,
-        value_at_risk_minor: share(value, probability),
-        drivers: raising.map(|part| part.code.to_owned()).collect(),
-        recommended: recommended(app, stored, now),
-        control: project.policy.control().assign(customer.id(), now),
-    })
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "amounts stay far below 2^53"
-)]
-fn share(value_minor: i64, probability: f64) -> i64 {
-    (value_minor as f64 * probability).round() as i64
-}
-
-const fn band(probability: f64) -> &'static str {
-    if probability >= HIGH {
-        "high"
-    } else if probability >= MEDIUM {
-        "medium"
-    } else {
-        "low"
-    }
-}
-
-/// What would be decided now, exploration aside: by the same policy, caps, budgets and control group.
-fn recommended(app: &App, stored: &StoredCustomer, now: Timestamp) -> Option<(String, String)> {
-    let situation = decisions::known::situation(app, stored, true, now, Seed(0));
-    let question = Question { max_actions: 1, ..Question::default() };
-    let decision = decide(&app.project.policy, &situation, &question);
-    // The first by priority, whichever exploration drew.
-    let all = decision.actions.iter().chain(&decision.outranked);
-    let best = all.max_by(|a, b| {
-        (a.mandatory.cmp(&b.mandatory))
-            .then_with(|| a.priority.total_cmp(&b.priority))
-            .then_with(|| b.action_id.cmp(&a.action_id))
-    })?;
-    Some((best.action_id.to_string(), best.channel.to_string()))
-}
-
-/// Largest value at risk first; ties by probability, then by id, so that the order is one.
-fn rank(rows: &mut [AtRisk]) {
-    rows.sort_by(|a, b| {
-        b.value_at_risk_minor
-            .cmp(&a.value_at_risk_minor)
-            .then_with(|| b.churn_probability.total_cmp(&a.churn_probability))
-            .then_with(|| a.customer_id.cmp(&b.customer_id))
-    });
-    for (rank, row) in (1..).zip(rows) {
-        row.rank = rank;
-    }
-}
-
 fn header(
     app: &App,
     artifact: &Artifact,
-    model: &PropensityModel,
-    rows: &[AtRisk],
+    orders: Vec<Order>,
+    totals: &Totals,
     n_known: usize,
     as_of: Timestamp,
 ) -> Header {
     let activity = &app.project.settings.activity;
     let events: Vec<&str> = activity.event.iter().map(|kind| kind.as_str()).collect();
     let definition = format!("{} within the last {} days", events.join(" or "), activity.window_days);
+    let model = artifact.propensity(CHURN);
+    let (n_active, n_held_out) = (totals.n_customers, totals.n_held_out);
     Header {
         as_of,
-        churn_definition: model.metadata().label.clone(),
-        population: Population { definition, n_known, n_active: rows.len() },
-        cutoff_curve: cutoff_curve(rows),
-        quality: model.metadata().metrics.clone(),
-        interval_level: model.interval().map(ProbabilityInterval::level),
+        churn_definition: model.and_then(|model| model.metadata().label.clone()),
+        population: Population { definition, n_known, n_active, n_held_out },
+        orders,
+        quality: model.map(|model| model.metadata().metrics.clone()).unwrap_or_default(),
+        interval_level: model.and_then(|model| model.interval()).map(ProbabilityInterval::level),
         artifact_sha256: artifact.sha256().to_owned(),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "amounts stay far below 2^53")]
-fn cutoff_curve(rows: &[AtRisk]) -> Vec<Cutoff> {
-    let totals = |rows: &[AtRisk]| {
-        let churners: f64 = rows.iter().map(|row| row.churn_probability).sum();
-        let value: i64 = rows.iter().map(|row| row.value_at_risk_minor).sum();
-        (churners, value as f64)
-    };
-    let (all_churners, all_value) = totals(rows);
-    let of = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
-    let point = |tenth: usize| {
-        let n_customers = (rows.len() * tenth).div_ceil(10);
-        let (expected_churners, value) = totals(&rows[..n_customers]);
-        Cutoff {
-            n_customers,
-            expected_churners,
-            share_of_churners: of(expected_churners, all_churners),
-            share_of_value_at_risk: of(value, all_value),
-        }
-    };
-    if rows.is_empty() { Vec::new() } else { (1..=10).map(point).collect() }
 }

@@ -13,9 +13,11 @@
 //! ledger#SKU   MARKET#CHANNEL        document S, version N
 //! locks#HOLDER locks      document S, version N
 //! orders#SKU   hour#NNNNNNN          units N
-//! snapshot#ID  page#NNNN  document S (100 customers)      header          document S
+//! snapshot#ID  header     document S
+//! snapshot#ID#ORDER#SHARD page#NNNNNNN        packed B (100 customers)
 //! snapshot     current    snapshot_id S
-//! hopper#ID    page#NNNN  document S (100 contacts)       header          document S
+//! hopper#ID    header     document S
+//! hopper#ID#ORDER#SHARD   page#NNNNNNN        packed B (100 contacts)
 //! hopper       current    snapshot_id S
 //! beliefs      current    document S
 //! answer#HASH  answer     body_sha256 S, status N, document S, token S    (Idempotency-Key)
@@ -58,7 +60,7 @@ pub use orders::{KEEP_HOURS, Orders};
 pub use prices::{Change, Holder, LedgerKey, PriceBook, Versioned};
 pub use quotes::{QuoteEntry, QuoteScan, Redeemed, StoredQuote};
 pub use reservations::{Committed, Hold, Reservation};
-pub use snapshots::{PAGE_SIZE, Series, SnapshotPage};
+pub use snapshots::{Listing, PAGE_SIZE, Series, SnapshotPage};
 
 /// Longest that one call of the SDK lasts, retries included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(4);

@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use nextbest_functions::store::{
-    CALL_LIMIT, Change, Claim, Holder, LedgerKey, LogEntry, MAX_ITEM_BYTES, PriceBook, QuoteEntry, Redeemed,
-    Series, Store, StoreError, StoredAnswer, StoredQuote, Subject, Versioned,
+    CALL_LIMIT, Change, Claim, Holder, LedgerKey, Listing, LogEntry, MAX_ITEM_BYTES, PriceBook, QuoteEntry,
+    Redeemed, Series, Store, StoreError, StoredAnswer, StoredQuote, Subject, Versioned,
 };
 use nextbest_models::customer::{Applied, Customer, CustomerId};
 use nextbest_models::event::{AttributeValue, Event};
@@ -391,7 +391,14 @@ async fn a_torn_snapshot_is_never_seen(bench: Bench) {
     let rows: Vec<u32> = (0..250).collect();
     let expires = 4_000_000_000;
     assert_eq!(bench.store.current_snapshot(Series::AtRisk).await.unwrap(), None);
-    assert_eq!(bench.store.put_snapshot(Series::AtRisk, "one", &"header", &rows, expires).await.unwrap(), 3);
+    let of = |snapshot_id, order| Listing { series: Series::AtRisk, snapshot_id, order };
+    // Two orders of one snapshot, one of them in two goes.
+    assert_eq!(bench.store.put_pages(of("one", "up"), 0, &rows, expires).await.unwrap(), 3);
+    let down: Vec<u32> = rows.iter().rev().copied().collect();
+    assert_eq!(bench.store.put_pages(of("one", "down"), 0, &down[..200], expires).await.unwrap(), 2);
+    assert_eq!(bench.store.put_pages(of("one", "down"), 2, &down[200..], expires).await.unwrap(), 1);
+    assert_eq!(bench.store.current_snapshot(Series::AtRisk).await.unwrap(), None, "not before it is whole");
+    bench.store.publish_snapshot(Series::AtRisk, "one", &"header", expires).await.unwrap();
     let failing = bench
         .through(
             |operation, call| {
@@ -400,18 +407,20 @@ async fn a_torn_snapshot_is_never_seen(bench: Bench) {
         )
         .await;
     let many: Vec<u32> = (0..20_000).collect();
-    let error = failing.put_snapshot(Series::AtRisk, "two", &"header", &many, expires).await.unwrap_err();
+    let error = failing.put_pages(of("two", "up"), 0, &many, expires).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
     assert_eq!(bench.store.current_snapshot(Series::AtRisk).await.unwrap().as_deref(), Some("one"));
 
-    let mut read = Vec::new();
-    for page in 0.. {
-        match bench.store.snapshot_page::<u32>(Series::AtRisk, "one", page).await.unwrap() {
-            Some(rows) => read.extend(rows),
-            None => break,
+    for (order, expected) in [("up", &rows), ("down", &down)] {
+        let mut read = Vec::new();
+        for page in 0.. {
+            match bench.store.snapshot_page::<u32>(of("one", order), page).await.unwrap() {
+                Some(rows) => read.extend(rows),
+                None => break,
+            }
         }
+        assert_eq!(read, *expected, "{order}");
     }
-    assert_eq!(read, rows);
     let header: Option<String> =
         bench.store.snapshot_header(Series::AtRisk, "one", expires - 1).await.unwrap();
     assert_eq!(header.as_deref(), Some("header"));

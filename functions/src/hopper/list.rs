@@ -27,6 +27,9 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ("snapshot_id", "This list instead of the newest."),
 ];
 
+/// The one order of a hopper's contacts.
+pub const ORDER: &str = "rank";
+
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
 const SNAPSHOT_ID: HeaderName = HeaderName::from_static("x-snapshot-id");
 
@@ -86,15 +89,17 @@ pub(super) async fn list(
     let key = format!("{:?}|{:?}", filter.action, filter.channel);
     let paging = Paging {
         series: Series::Hopper,
+        order: ORDER,
         cursor: filter.cursor.as_deref(),
         snapshot_id: filter.snapshot_id.as_deref(),
         filter: &key,
         none_yet: "no hopper has been filled yet; the hopper job fills it",
     };
     let cursor = paging.start(&app).await?;
-    let header: Header = paging.header(&app, &cursor).await?;
+    let header: Header = paging.header(&app, &cursor.snapshot_id).await?;
     let bounds = (limit, header.n_listed);
-    let (contacts, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
+    let (ranked, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
+    let contacts: Vec<Listed> = ranked.into_iter().map(|(_, one)| one).collect();
     let text = match filter.format {
         Format::Json => {
             let list = told(request_id, cursor.snapshot_id, header, contacts, next_cursor);

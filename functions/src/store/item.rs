@@ -16,6 +16,8 @@ pub(super) const VERSION: &str = "version";
 pub(super) const SCHEMA: &str = "schema";
 pub(super) const WRITER: &str = "writer";
 pub(super) const DOCUMENT: &str = "document";
+/// JSON, deflated.
+pub(super) const PACKED: &str = "packed";
 pub(super) const CUSTOMER_ID: &str = "customer_id";
 pub(super) const SNAPSHOT_ID: &str = "snapshot_id";
 pub(super) const BODY_SHA256: &str = "body_sha256";

@@ -1,22 +1,32 @@
-//! Snapshots of two series, customers at risk and the hopper's contacts: pages of 100 rows, a header, and a pointer to the
-//! newest that is written last.
+//! Snapshots of two series, customers at risk and the hopper's contacts: pages of 100 rows in one or several orders, a
+//! header, and a pointer to the newest that is written last.
 //!
 //! A reader that holds a snapshot id sees that snapshot to its end, whatever is built meanwhile; one that holds none
-//! starts at the pointer. Pages are few larger items, which are cheaper to write and read than many small ones.
+//! starts at the pointer. A page is one packed item of its own partition, so that it costs the same at any size of the
+//! snapshot, and no partition has to take all the writes.
 
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Store;
 use super::decisions::read_json;
 use super::error::StoreError;
-use super::item::{DOCUMENT, Item, SNAPSHOT_ID, key, live, read_text};
+use super::item::{Attributes, DOCUMENT, Item, PACKED, PK, SNAPSHOT_ID, key, live, read_bytes, read_text};
 
 /// Rows on one page of a snapshot.
 pub const PAGE_SIZE: usize = 100;
 
 const HEADER: &str = "header";
 const CURRENT: &str = "current";
+/// Pages of one partition.
+const SHARD_PAGES: usize = 50;
+/// Most bytes that a page unpacks to: some hundred times a page as it is.
+const MAX_UNPACKED: u64 = 16 << 20;
 
 /// One page.
 pub type SnapshotPage<T> = Vec<T>;
@@ -43,36 +53,60 @@ impl Series {
     }
 }
 
-fn page_key(page: usize) -> String {
-    format!("page#{page:04}")
+/// The rows of a snapshot in one of its orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listing<'a> {
+    /// What it is of.
+    pub series: Series,
+    /// Which.
+    pub snapshot_id: &'a str,
+    /// The order's name.
+    pub order: &'a str,
+}
+
+impl Listing<'_> {
+    fn keys(&self, page: usize) -> (String, String) {
+        let partition = self.series.partition(self.snapshot_id);
+        (format!("{partition}#{}#{}", self.order, page / SHARD_PAGES), format!("page#{page:07}"))
+    }
 }
 
 impl Store {
-    /// Writes a snapshot of `rows` in their order, kept until `expires_at_seconds`; the pointer moves last, so a
-    /// snapshot that fails half way is never seen. Returns the number of pages.
-    pub async fn put_snapshot<T: Serialize, H: Serialize>(
+    /// Writes `rows` as pages of `listing` from page `first` on, kept until `expires_at_seconds`; all but the last page of a
+    /// listing are full. Returns how many pages they took.
+    pub async fn put_pages<T: Serialize>(
+        &self,
+        listing: Listing<'_>,
+        first: usize,
+        rows: &[T],
+        expires_at_seconds: i64,
+    ) -> Result<usize, StoreError> {
+        let mut items = Vec::new();
+        for (page, rows) in (first..).zip(rows.chunks(PAGE_SIZE)) {
+            let (pk, sk) = listing.keys(page);
+            let packed = pack(to_json(&pk, &rows)?.as_bytes());
+            let packed = packed.map_err(|error| StoreError::corrupt(&pk, error.to_string()))?;
+            items.push(Item::new(&pk, &sk).bytes(PACKED, packed).expires(expires_at_seconds).build()?);
+        }
+        let n_pages = items.len();
+        self.write_all(items).await?;
+        Ok(n_pages)
+    }
+
+    /// Writes the header of a snapshot whose pages are there, and makes it the newest: until then nobody sees it.
+    pub async fn publish_snapshot<H: Serialize>(
         &self,
         series: Series,
         snapshot_id: &str,
         header: &H,
-        rows: &[T],
         expires_at_seconds: i64,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(), StoreError> {
         let partition = series.partition(snapshot_id);
-        let mut items = Vec::new();
-        for (page, rows) in rows.chunks(PAGE_SIZE).enumerate() {
-            let document = to_json(&partition, &rows)?;
-            let item = Item::new(&partition, &page_key(page)).text(DOCUMENT, document);
-            items.push(item.expires(expires_at_seconds).build()?);
-        }
-        let n_pages = items.len();
         let header = Item::new(&partition, HEADER).text(DOCUMENT, to_json(&partition, header)?);
-        items.push(header.expires(expires_at_seconds).build()?);
-        self.write_all(items).await?;
+        self.write_all(vec![header.expires(expires_at_seconds).build()?]).await?;
         let pointer = Item::new(series.name(), CURRENT).text(SNAPSHOT_ID, snapshot_id).build()?;
         let request = self.client.put_item().table_name(&self.table).set_item(Some(pointer));
-        request.send().await.map_err(|error| self.named("PutItem", &error))?;
-        Ok(n_pages)
+        request.send().await.map(|_| ()).map_err(|error| self.named("PutItem", &error))
     }
 
     /// The id of the newest complete snapshot.
@@ -92,23 +126,38 @@ impl Store {
         live(item, now_seconds)?.as_ref().map(read_json).transpose()
     }
 
-    /// Page `page` (from 0) of a snapshot; none behind the last.
+    /// Page `page` (from 0) of a listing; none behind the last.
     pub async fn snapshot_page<T: DeserializeOwned>(
         &self,
-        series: Series,
-        snapshot_id: &str,
+        listing: Listing<'_>,
         page: usize,
     ) -> Result<Option<SnapshotPage<T>>, StoreError> {
-        let item = self.read(&series.partition(snapshot_id), &page_key(page)).await?;
-        item.as_ref().map(read_json).transpose()
+        let (pk, sk) = listing.keys(page);
+        self.read(&pk, &sk).await?.as_ref().map(unpacked).transpose()
     }
 
-    async fn read(&self, pk: &str, sk: &str) -> Result<Option<super::item::Attributes>, StoreError> {
+    async fn read(&self, pk: &str, sk: &str) -> Result<Option<Attributes>, StoreError> {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let answer = request.set_key(Some(key(pk, sk))).send().await;
         let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
         item.map(|item| super::item::check_format(&item).map(|()| item)).transpose()
     }
+}
+
+fn pack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(bytes)?;
+    packer.finish()
+}
+
+fn unpacked<T: DeserializeOwned>(item: &Attributes) -> Result<T, StoreError> {
+    let corrupt = |problem: String| StoreError::corrupt(read_text(item, PK).unwrap_or("?"), problem);
+    let mut bytes = Vec::new();
+    let mut unpacker = DeflateDecoder::new(read_bytes(item, PACKED)?).take(MAX_UNPACKED);
+    unpacker
+        .read_to_end(&mut bytes)
+        .map_err(|error| corrupt(format!("the page does not unpack: {error}")))?;
+    serde_json::from_slice(&bytes).map_err(|error| corrupt(format!("the page is no JSON: {error}")))
 }
 
 fn to_json<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<String, StoreError> {

@@ -16,8 +16,8 @@ use crate::propensity::forest::{self, ForestError, NodeSpec};
 use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::linear::{self, ColumnSpec};
 use crate::propensity::trees::{self, Tree, TreesError};
-use crate::value::{CustomerSummary, LifetimeModel, ValueScore};
 use crate::uplift::UpliftCalibration;
+use crate::value::{CustomerSummary, LifetimeModel, ValueScore};
 
 /// A fitted scorer in its sealed form: what a learner hands over. A new kind of scorer adds a constructor.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,253 @@
+//! One customer of the list: everything that is said of them, from their state alone.
+
+use std::collections::BTreeSet;
+
+use nextbest_models::artifact::Artifact;
+use nextbest_models::customer::CustomerId;
+use nextbest_models::decision::{Decision, FunnelStage};
+use nextbest_models::lifecycle::Stage;
+use nextbest_models::policy::control::Assignment;
+use nextbest_models::policy::{Question, Situation, decide};
+use nextbest_models::propensity::PropensityModel;
+use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::uplift::UpliftModel;
+use nextbest_models::value::{CustomerSummary, LifetimeModel};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::order::Order;
+use crate::app::App;
+use crate::decisions;
+use crate::store::StoredCustomer;
+
+/// The model whose outcome is churn.
+pub const CHURN: &str = "churn";
+/// The uplift model whose outcome is churn, treated by what is done against it.
+pub const SAVE: &str = "save";
+
+const DRIVERS: usize = 3;
+const HIGH: f64 = 0.5;
+const MEDIUM: f64 = 0.25;
+
+/// One customer of a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtRisk {
+    /// Who.
+    pub customer_id: CustomerId,
+    /// P(churn), calibrated.
+    pub churn_probability: f64,
+    /// Bounds of it at the header's `interval_level`; none where the model carries none.
+    pub churn_interval: Option<(f64, f64)>,
+    /// high (from 0.5), medium (from 0.25) or low.
+    pub band: String,
+    /// Where they stand.
+    pub lifecycle_stage: Stage,
+    /// What they spent in the activity window, in minor units.
+    pub recent_value_minor: i64,
+    /// Churn probability times recent value, in minor units.
+    pub value_at_risk_minor: i64,
+    /// What they will still bring; none without a model, or without a purchase that stands.
+    pub clv: Option<Clv>,
+    /// How much less likely to leave what is done against it makes them; none without a model.
+    pub save_uplift: Option<SaveUplift>,
+    /// Uplift times lifetime value, less the cost of the recommended action, in minor units.
+    pub net_save_value_minor: Option<i64>,
+    /// Codes of the reasons that raise the probability most.
+    pub drivers: Vec<String>,
+    /// What the policy would offer first.
+    pub recommended: Option<Recommended>,
+    /// Through what they may be contacted now.
+    pub contactable: Contactable,
+    /// To which control groups they belong.
+    pub control: Assignment,
+}
+
+/// What a customer will still bring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Clv {
+    /// Discounted margin of the purchases within the horizon, in minor units.
+    pub value_minor: i64,
+    /// Purchases within the horizon.
+    pub expected_purchases: f64,
+    /// P(still a customer).
+    pub p_alive: f64,
+    /// Whether the latter is 1 by assumption: of who bought once nothing tells.
+    pub bought_once: bool,
+}
+
+/// How much less likely to leave a contact makes a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SaveUplift {
+    /// P(churn without) less P(churn with).
+    pub value: f64,
+    /// Lower end of its interval.
+    pub lo: f64,
+    /// Upper end.
+    pub hi: f64,
+}
+
+/// What would be offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recommended {
+    /// The action.
+    pub action_id: String,
+    /// Its form.
+    pub treatment_id: String,
+    /// Through what.
+    pub channel: String,
+    /// Of one contact, in minor units.
+    pub cost_minor: i64,
+}
+
+/// Through what a customer may be contacted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Contactable {
+    /// Channels by which the policy would offer something now.
+    pub channels: Vec<String>,
+    /// Why there is none: `objected`, `control_group`, or the step of the funnel at which most actions fell.
+    pub code: Option<String>,
+}
+
+/// What scores the rows of a snapshot.
+pub(super) struct Scorers<'a> {
+    app: &'a App,
+    churn: &'a PropensityModel,
+    lifetime: Option<&'a LifetimeModel>,
+    save: Option<&'a UpliftModel>,
+    now: Timestamp,
+}
+
+impl<'a> Scorers<'a> {
+    /// Of `artifact`; none where it has no churn model.
+    pub(super) fn of(app: &'a App, artifact: &'a Artifact, now: Timestamp) -> Option<Self> {
+        let churn = artifact.propensity(CHURN)?;
+        let save = artifact.uplifts().find(|model| model.name() == SAVE);
+        Some(Self { app, churn, lifetime: artifact.lifetime(), save, now })
+    }
+
+    /// Whether rows may have the number of `order`.
+    pub(super) const fn tells(&self, order: Order) -> bool {
+        match order {
+            Order::NetSaveValue => self.save.is_some() && self.lifetime.is_some(),
+            Order::LifetimeValue => self.lifetime.is_some(),
+            Order::SaveUplift => self.save.is_some(),
+            Order::ValueAtRisk | Order::ChurnProbability => true,
+        }
+    }
+
+    /// The row of a customer; none when they are no longer one by the activity rule.
+    pub(super) fn row(&self, stored: &StoredCustomer) -> Option<AtRisk> {
+        let (customer, project, today) = (&stored.customer, &self.app.project, self.now.day());
+        let window_days = project.settings.activity.window_days;
+        customer.inactive_days(&project.schema, today).filter(|days| *days <= window_days)?;
+        let situation = decisions::known::situation(self.app, stored, true, self.now, Seed(0));
+        let features = &situation.features;
+        let (probability, explanation) = self.churn.score_and_explain(features);
+        let probability = probability.get();
+        let named = project.reasons.name_contributions(&explanation);
+        let raising = named.iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
+        let drivers = raising.map(|part| part.code.to_owned()).collect();
+        let decision =
+            decide(&project.policy, &situation, &Question { max_actions: 1, ..Question::default() });
+        let recommended = recommended(&decision);
+        let clv = self.clv(stored);
+        let save_uplift = self.save.map(|model| {
+            // The outcome is churn: less of it is what is gained.
+            let told = model.score(features);
+            SaveUplift { value: -told.value, lo: -told.hi, hi: -told.lo }
+        });
+        let net = save_uplift.zip(clv).map(|(uplift, clv)| {
+            let cost = recommended.as_ref().map_or(0, |action| action.cost_minor);
+            share(clv.value_minor, uplift.value) - cost
+        });
+        Some(AtRisk {
+            customer_id: customer.id().clone(),
+            churn_probability: probability,
+            churn_interval: self.churn.score_interval(features).map(|(lo, hi)| (lo.get(), hi.get())),
+            band: band(probability).to_owned(),
+            lifecycle_stage: situation.standing.stage,
+            recent_value_minor: situation.recent_value_minor,
+            value_at_risk_minor: share(situation.recent_value_minor, probability),
+            clv,
+            save_uplift,
+            net_save_value_minor: net,
+            drivers,
+            contactable: contactable(&decision, &situation),
+            recommended,
+            control: situation.control,
+        })
+    }
+
+    fn clv(&self, stored: &StoredCustomer) -> Option<Clv> {
+        let model = self.lifetime?;
+        let schema = &self.app.project.schema;
+        let summary = CustomerSummary::of(&stored.customer, schema, self.now.day(), model.unit())?;
+        let told = model.score(&summary);
+        Some(Clv {
+            value_minor: whole(told.lifetime_value?),
+            expected_purchases: told.expected_purchases,
+            p_alive: told.p_alive,
+            bought_once: told.p_alive_code.is_some(),
+        })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "amounts stay far below 2^53")]
+fn whole(minor: f64) -> i64 {
+    minor.round() as i64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts stay far below 2^53")]
+fn share(value_minor: i64, share: f64) -> i64 {
+    whole(value_minor as f64 * share)
+}
+
+const fn band(probability: f64) -> &'static str {
+    if probability >= HIGH {
+        "high"
+    } else if probability >= MEDIUM {
+        "medium"
+    } else {
+        "low"
+    }
+}
+
+/// What would be decided now, exploration aside: by the same policy, caps, budgets and control group.
+fn recommended(decision: &Decision) -> Option<Recommended> {
+    // The first by priority, whichever exploration drew.
+    let all = decision.actions.iter().chain(&decision.outranked);
+    let best = all.max_by(|a, b| {
+        (a.mandatory.cmp(&b.mandatory))
+            .then_with(|| a.priority.total_cmp(&b.priority))
+            .then_with(|| b.action_id.cmp(&a.action_id))
+    })?;
+    Some(Recommended {
+        action_id: best.action_id.to_string(),
+        treatment_id: best.treatment_id.to_string(),
+        channel: best.channel.to_string(),
+        cost_minor: best.cost_minor,
+    })
+}
+
+fn contactable(decision: &Decision, situation: &Situation) -> Contactable {
+    let survivors = decision.actions.iter().chain(&decision.outranked);
+    let channels: BTreeSet<String> = survivors.map(|action| action.channel.to_string()).collect();
+    let code = channels.is_empty().then(|| match situation {
+        Situation { objected: true, .. } => "objected".to_owned(),
+        Situation { control: Assignment { policy: true, .. }, .. } => "control_group".to_owned(),
+        _ => most(decision).map_or_else(|| "no_action".to_owned(), step),
+    });
+    Contactable { channels: channels.into_iter().collect(), code }
+}
+
+/// The step's name, as answers have it.
+fn step(stage: FunnelStage) -> String {
+    serde_json::to_value(stage).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The step at which most actions fell, the later of equal ones.
+fn most(decision: &Decision) -> Option<FunnelStage> {
+    let stages = decision.suppressed.iter().map(|fallen| fallen.stage);
+    let counted = stages.clone().map(|stage| (stages.clone().filter(|other| *other == stage).count(), stage));
+    counted.max().map(|(_, stage)| stage)
+}
