@@ -9,7 +9,8 @@
 //! What intervals cover is the mean effect among rows of one raw score, pointwise: not the effect on one customer given
 //! all that is known of them. They take the curve to be a line; ten groups of rows by score are compared with it, and
 //! what they miss beyond chance is added to the variance. Scores out of fold stand in for those of the final model,
-//! which saw more rows. With few hundred outcomes in an arm the normal quantile is too short.
+//! which saw more rows and spreads them further, so that intervals are somewhat short: in 40 made trials of 2,000 rows
+//! 90.6 % of fresh rows had the truth inside (`tests/coverage.rs`).
 
 use nextbest_models::uplift::UpliftCalibration;
 

@@ -96,9 +96,10 @@ fn effect_of_normal(z: f64) -> f64 {
     crate::demand::estimate::normal_cdf(z)
 }
 
-/// A row's interval covers the mean effect among rows scored like it: over 40 trials, and fresh rows in twenty groups
-/// by score, at least nine in ten (all groups of a trial err together, so the share has a standard error of up to
-/// sqrt(.95 .05 / 40) = .034).
+/// A row's interval covers the mean effect among rows scored like it, over 40 trials and fresh rows in twenty groups by
+/// score. All groups of a trial err together, so the share of a true 95 % has a standard error of up to
+/// sqrt(.95 .05 / 40) = .034; one and a half of them below are allowed, as scores out of fold spread less than those of
+/// the final model.
 #[test]
 fn intervals_of_uplift() {
     const N: u64 = 40;
