@@ -19,9 +19,9 @@ mod told;
 
 /// The difference a treatment makes, and for whom: one sealed artifact
 ///
-/// Two arms of any CSV(.gz) or Parquet table are compared: how much more often the outcome happens among treated than among
-/// control rows, and for whom more than for others. Learners and one effect for everybody compete out of fold. Columns
-/// known only after the treatment must be dropped.
+/// Two arms of any CSV(.gz) or Parquet table are compared: how much more often the outcome happens among treated than
+/// among control rows, and for whom more than for others. Learners and one effect for everybody compete out of fold.
+/// Columns known only after the treatment must be dropped.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 fitted; 1 the data is faulty or teaches nothing; 2 the call is wrong. Nothing is \
@@ -68,8 +68,8 @@ pub struct Args {
     /// auto takes it as drawn at random unless features tell the arms apart out of fold.
     #[arg(long, value_enum, default_value = "auto")]
     design: Drawn,
-    /// Which learner is sealed; auto lets all compete with one effect for everybody, and takes the simplest that cannot be
-    /// told from the best; best takes the best learner all the same
+    /// Which learner is sealed; auto lets all compete with one effect for everybody, and takes the simplest that cannot
+    /// be told from the best; best takes the best learner all the same
     #[arg(long, value_enum, default_value = "auto")]
     learner: Learner,
     /// Of every random choice

@@ -11,8 +11,9 @@ mod answers;
 
 use made::Draw;
 
-/// `id,age,plan,mail,p,bought,fold`: a fifth gets no letter at all and is of neither arm; others get a mail with probability
-/// `p`, 0.3 or 0.7 by plan, which raises a purchase by 0.3 below the age of 45 and not above. Some ages are missing.
+/// `id,age,plan,mail,p,bought,fold`: a fifth gets no letter at all and is of neither arm; others get a mail with
+/// probability `p`, 0.3 or 0.7 by plan, which raises a purchase by 0.3 below the age of 45 and not above. Some ages are
+/// missing.
 fn mails(n: usize) -> String {
     let mut draw = Draw(5);
     let mut csv = "id,age,plan,mail,p,bought,fold\n".to_owned();

@@ -1,10 +1,10 @@
 //! The difference an action makes to a customer: a sealed uplift model, scored in place.
 //!
-//! `tau(x) = P(outcome | x, treated) - P(outcome | x, control)`. An [`UpliftModel`] is a raw score, a scorer whose margin
-//! is a difference of probabilities and no log-odds, or none where the effect is taken to be the same for everybody, and
-//! an [`UpliftCalibration`] that makes of it the uplift with its interval. Everything was checked when the artifact was
-//! opened: scoring cannot fail. How scores and calibration are found is said where they are fitted; nothing here knows who was
-//! treated.
+//! `tau(x) = P(outcome | x, treated) - P(outcome | x, control)`. An [`UpliftModel`] is a raw score, a scorer whose
+//! margin is a difference of probabilities and no log-odds, or none where the effect is taken to be the same for
+//! everybody, and an [`UpliftCalibration`] that makes of it the uplift with its interval. Everything was checked when
+//! the artifact was opened: scoring cannot fail. How scores and calibration are found is said where they are fitted;
+//! nothing here knows who was treated.
 
 use std::sync::Arc;
 

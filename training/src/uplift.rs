@@ -1,9 +1,10 @@
 //! The difference an action makes, from a table of treated and untreated rows.
 //!
-//! [`fit`] reads the two arms of a table, tells the average effect, and learns for whom it is larger: three learners over
-//! boosted trees and the constant effect compete out of fold, by a loss whose expectation is least at the truth
-//! (`choose`), and the simplest that cannot be told from the best is calibrated and sealed. What decides who was treated
-//! (`assignment`) is a constant, a column, or estimated. Nothing here knows what an outcome is worth, or whom to contact.
+//! [`fit`] reads the two arms of a table, tells the average effect, and learns for whom it is larger: three learners
+//! over boosted trees and the constant effect compete out of fold, by a loss whose expectation is least at the truth
+//! (`choose`), and the simplest that cannot be told from the best is calibrated and sealed. What decides who was
+//! treated (`assignment`) is a constant, a column, or estimated. Nothing here knows what an outcome is worth, or whom
+//! to contact.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! From a raw score to an uplift with its interval: a straight line with the errors of its two numbers.
 //!
 //! `value(s) = effect + slope (s - center)`, `se(s)^2 = v_effect + 2 c (s - center) + v_slope (s - center)^2 + misfit`,
-//! and the interval is `value(s)` give or take `quantile` of these. `s` is the raw score, held between the least and the
-//! largest raw score of the rows the line was fitted on, so that nothing is said beyond them. `misfit` is the variance by
-//! which groups of rows missed the line beyond chance.
+//! and the interval is `value(s)` give or take `quantile` of these. `s` is the raw score, held between the least and
+//! the largest raw score of the rows the line was fitted on, so that nothing is said beyond them. `misfit` is the
+//! variance by which groups of rows missed the line beyond chance.
 
 use super::{Uplift, UpliftCode};
 

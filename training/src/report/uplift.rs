@@ -112,7 +112,8 @@ fn ranking(ranking: &Ranking) -> String {
     )
 }
 
-/// Outcomes gained per 100 rows of the table by the share treated, with 95 % intervals, above the line of drawing at random.
+/// Outcomes gained per 100 rows of the table by the share treated, with 95 % intervals, above the line of drawing at
+/// random.
 fn curve(ranking: &Ranking) -> String {
     let gained = |one: f64| 100.0 * one;
     let ends = ranking.curve.iter().flat_map(|point| [gained(point.gained.lo), gained(point.gained.hi)]);

@@ -57,8 +57,8 @@ pub struct Overlap {
 pub struct AssignmentReport {
     /// Where the probabilities come from.
     pub basis: Basis,
-    /// Out of fold, how well features tell treated from control rows: 0.5 where treatment was drawn at random. None where
-    /// nobody asked.
+    /// Out of fold, how well features tell treated from control rows: 0.5 where treatment was drawn at random. None
+    /// where nobody asked.
     pub auc: Option<Estimate>,
     /// The probabilities.
     pub overlap: Overlap,

@@ -1,11 +1,11 @@
 //! Which learner tells effects best, judged on rows that had no say in it.
 //!
-//! The loss of an effect `f` is the mean of `(pseudo - f(x))^2` over rows out of fold. Given x, pseudo-outcomes have the
-//! effect as their mean (doubly robust: see `learners`), so the loss is least at the true effect, up to a constant that
-//! all candidates share (Nie & Wager 2021; Schuler et al. 2018 compare such criteria). Each candidate is calibrated by the line
-//! through the other folds' rows first, so that none loses for saying everything too loudly. Of those that cannot be told
-//! from the best by one standard error of the paired difference the simplest is taken; the constant effect is a candidate
-//! like any other.
+//! The loss of an effect `f` is the mean of `(pseudo - f(x))^2` over rows out of fold. Given x, pseudo-outcomes have
+//! the effect as their mean (doubly robust: see `learners`), so the loss is least at the true effect, up to a constant
+//! that all candidates share (Nie & Wager 2021; Schuler et al. 2018 compare such criteria). Each candidate is
+//! calibrated by the line through the other folds' rows first, so that none loses for saying everything too loudly (two
+//! numbers, fitted to raw scores whose trees did see the fold). Of those that cannot be told from the best by one
+//! standard error of the paired difference the simplest is taken; the constant effect is a candidate like any other.
 
 use nextbest_models::uplift::UpliftCalibration;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! What is known of a row without its own outcome: the nuisances of uplift, told by trees grown on other rows.
 //!
 //! For every fold, its rows are told by trees grown on all other folds, and those other rows, on which effects are then
-//! learned, by trees grown on other parts of themselves: an outcome of the fold that is judged has no say in anything it
-//! is judged by (but in how many trees are grown, one number each).
+//! learned, by trees grown on other parts of themselves: an outcome of the fold that is judged has no say in anything
+//! it is judged by (but in how many trees are grown, one number each).
 
 use nextbest_models::units::{Probability, Seed};
 use rayon::prelude::*;

@@ -1,17 +1,18 @@
 //! How well predicted uplift puts rows in order, and whether it says what comes true.
 //!
-//! Rows in the order of predicted uplift, the largest first, `r` being the share of rows before (equal predictions share
-//! their mean rank), within each fold: a fold whose effect is large by chance is told a low one by the others, and across
-//! folds that would turn the order round. With pseudo-outcomes as what treating a row gains, the uplift curve is `U(q) = mean of pseudo over all rows, those behind q
-//! counted 0`: outcomes gained per row of the table when the first share q is treated. Its area is
-//! `AUUC = mean of pseudo (1 - r)`, and the Qini coefficient `mean of pseudo (1/2 - r)` the area between curve and the line to
-//! U(1), which drawing rows at random would give (Radcliffe 2007, there of raw counts; pseudo-outcomes say the same with
-//! less noise, and hold where treatment was not drawn at random). Both in outcomes per row.
+//! Rows in the order of predicted uplift, the largest first, `r` being the share of rows before (equal predictions
+//! share their mean rank), within each fold: a fold whose effect is large by chance is told a low one by the others,
+//! and across folds that would turn the order round. With pseudo-outcomes as what treating a row gains, the uplift
+//! curve is `U(q) = mean of pseudo over all rows, those behind q counted 0`: outcomes gained per row of the table when
+//! the first share q is treated. Its area is `AUUC = mean of pseudo (1 - r)`, and the Qini coefficient
+//! `mean of pseudo (1/2 - r)` the area between curve and the line to U(1), which drawing rows at random would give
+//! (Radcliffe 2007, there of raw counts; pseudo-outcomes say the same with less noise, and hold where treatment was not
+//! drawn at random). Both in outcomes per row.
 //!
 //! Intervals are 95 %, by influence functions, the estimated ranks included (no bootstrap): of the Qini coefficient
-//! `pseudo (1/2 - r) - H(s) `, centred, with `H(s) = E[pseudo; score <= s]`; of U(q) `pseudo [r <= q] - u [r <= q]`,
-//! centred, with `u` the effect at the threshold, taken from the curve around it. They take scores as given: they tell how this
-//! ranking does on other customers, not how another fit would.
+//! `pseudo (1/2 - r) - H(s)`, centred, with `H(s) = E[pseudo; score <= s]`; of U(q) `pseudo [r <= q] - u [r <= q]`,
+//! centred, with `u` the effect at the threshold, taken from the curve around it. They take scores as given: they tell
+//! how this ranking does on other customers, not how another fit would.
 
 use serde::Serialize;
 
@@ -96,7 +97,8 @@ struct Placed<'a> {
     pseudo: &'a [f64],
     /// From which to which share of its fold a row and its equals reach.
     spans: Vec<(f64, f64)>,
-    /// H(s) of each row: the sum of pseudo-outcomes at or below its prediction, half of its equals, over the fold's rows.
+    /// H(s) of each row: the sum of pseudo-outcomes at or below its prediction, half of its equals, over the fold's
+    /// rows.
     below: Vec<f64>,
 }
 
@@ -158,7 +160,8 @@ impl<'a> Placed<'a> {
         CurvePoint { share, gained: interval(self.gained(share), metrics::mean(&influence).se) }
     }
 
-    /// Ten groups by place within the fold, the largest predictions first; equals go where the middle of their span lies.
+    /// Ten groups by place within the fold, the largest predictions first; equals go where the middle of their span
+    /// lies.
     fn deciles(&self, values: &[f64]) -> Vec<Decile> {
         let of_row = |(from, to): &(f64, f64)| ((5.0 * (from + to)) as usize).min(9);
         let groups: Vec<usize> = self.spans.iter().map(of_row).collect();

@@ -20,15 +20,17 @@ pub struct Arm {
 /// The average effect, in differences of probabilities, with 95 % intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct AverageEffect {
-    /// Share of outcomes among treated less that among control rows; the effect only where treatment was drawn at random
-    /// with one probability. Wald's interval: both arms hold at least 50 rows of either outcome.
+    /// Share of outcomes among treated less that among control rows; the effect only where treatment was drawn at
+    /// random with one probability. Wald's interval: both arms hold at least 50 rows of either outcome.
     pub difference_of_means: Interval,
     /// The mean of doubly robust pseudo-outcomes (AIPW: Robins, Rotnitzky & Zhao 1994; cross-fitted: Chernozhukov et
-    /// al. 2018), with the standard error of a mean. With a randomised treatment the same number, less noisy; with logged
-    /// probabilities unbiased whatever the outcome models say; with estimated ones as good as the features explain.
+    /// al. 2018), with the standard error of a mean. With a randomised treatment the same number, less noisy; with
+    /// logged probabilities unbiased whatever the outcome models say; with estimated ones as good as the features
+    /// explain.
     pub adjusted: Interval,
-    /// The same among rows that could well have been in either arm, where probabilities differ from row to row: those of
-    /// 0.1 to 0.9 (Crump, Hotz, Imbens & Mitnik 2009). Another question than that of all rows, and one the table can answer.
+    /// The same among rows that could well have been in either arm, where probabilities differ from row to row: those
+    /// of 0.1 to 0.9 (Crump, Hotz, Imbens & Mitnik 2009). Another question than that of all rows, and one the table can
+    /// answer.
     pub overlapping: Option<Overlapping>,
 }
 

@@ -1,5 +1,5 @@
-//! Learners of the effect, given what is known of outcomes without it. All are sums of boosted trees with squared loss, so
-//! each seals into one additive scorer whose margin is a difference of probabilities.
+//! Learners of the effect, given what is known of outcomes without it. All are sums of boosted trees with squared loss,
+//! so each seals into one additive scorer whose margin is a difference of probabilities.
 //!
 //! With `m1(x)`, `m0(x)` the probability of the outcome with and without treatment, `e(x)` that of treatment, y the
 //! outcome and t the treatment of a row:
@@ -7,12 +7,13 @@
 //! - **X** (Künzel, Sekhon, Bickel & Yu 2019, PNAS 116): trees of `y - m0(x)` on treated rows and of `m1(x) - y` on
 //!   control rows, weighed by the share of control and of treated rows: the effect is learned for itself, and a large
 //!   arm helps a small one.
-//! - **DR** (Kennedy 2020, arXiv:2004.14497): trees of `m1 - m0 + t (y - m1) / e - (1 - t) (y - m0) / (1 - e)`, whose mean
-//!   given x is the effect if either the `m` or `e` is right.
+//! - **DR** (Kennedy 2020, arXiv:2004.14497): trees of `m1 - m0 + t (y - m1) / e - (1 - t) (y - m0) / (1 - e)`, whose
+//!   mean given x is the effect if either the `m` or `e` is right.
 //!
-//! `m` and `e` of a row come from trees that did not see it. Effects are small beside the noise of single outcomes: trees of an effect are shallow, slow, few,
-//! and of large leaves. All assume that nothing but the features moved treatment and outcome together (with a randomised
-//! treatment nothing did), and that a row's treatment touches no other row.
+//! `m` and `e` of a row come from trees that did not see it. Effects are small beside the noise of single outcomes:
+//! trees of an effect are shallow, slow, few, and of large leaves. All assume that nothing but the features moved
+//! treatment and outcome together (with a randomised treatment nothing did), and that a row's treatment touches no
+//! other row.
 
 use nextbest_models::artifact::SealedScorer;
 use nextbest_models::units::Seed;

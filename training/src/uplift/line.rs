@@ -3,13 +3,14 @@
 //!
 //! `pseudo = effect + slope (raw - center) + error` by least squares over rows whose raw scores and nuisances come from
 //! trees that did not see them; variances by the sandwich, since the error of a pseudo-outcome varies from row to row.
-//! The slope tells how much of the raw differences is real: below 1 they are drawn together, at 0 there is one effect for
-//! everybody, and it is never below.
+//! The slope tells how much of the raw differences is real: below 1 they are drawn together, at 0 there is one effect
+//! for everybody, and it is never below.
 //!
-//! What intervals cover is the mean effect among rows of one raw score, pointwise: not the effect on one customer given all
-//! that is known of them. They take the curve to be a line; ten groups of rows by score are compared with it, and what
-//! they miss beyond chance is added to the variance. Scores out of fold stand in for those of the final model, which saw
-//! more rows. With few hundred outcomes in an arm the normal quantile is too short.
+//! What intervals cover is the mean effect among rows of one raw score, pointwise: not the effect on one customer given
+//! all that is known of them. They take the curve to be a line; ten groups of rows by score are compared with it, and
+//! what they miss beyond chance is added to the variance. Scores out of fold stand in for those of the final model,
+//! which saw more rows and spreads them further, so that intervals are somewhat short: in 40 made trials of 2,000 rows
+//! 90.6 % of fresh rows had the truth inside (`tests/coverage.rs`).
 
 use nextbest_models::uplift::UpliftCalibration;
 
@@ -53,8 +54,8 @@ pub(super) fn fit(raw: &[f64], pseudo: &[f64]) -> UpliftCalibration {
     UpliftCalibration { misfit: misfit(&line, raw, pseudo), ..line }
 }
 
-/// The variance of the groups' mean effects about the line, beyond what chance leaves there (by moments; two numbers of the line
-/// are estimated from the same rows).
+/// The variance of the groups' mean effects about the line, beyond what chance leaves there (by moments; two numbers of
+/// the line are estimated from the same rows).
 fn misfit(line: &UpliftCalibration, raw: &[f64], pseudo: &[f64]) -> f64 {
     let mut order: Vec<usize> = (0..raw.len()).collect();
     order.sort_by(|&a, &b| raw[a].total_cmp(&raw[b]));

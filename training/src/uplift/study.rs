@@ -26,11 +26,11 @@ pub(super) struct Study {
 }
 
 /// One fold's rows with what trees of the others say of them.
-struct OfFold {
-    rows: Vec<usize>,
+pub(super) struct OfFold {
+    pub(super) rows: Vec<usize>,
     pseudo: Vec<f64>,
     shares: Vec<f64>,
-    raw: Vec<Vec<f64>>,
+    pub(super) raw: Vec<Vec<f64>>,
 }
 
 impl Study {
@@ -72,7 +72,8 @@ impl Study {
     }
 }
 
-fn of_fold(
+/// The rows of `fold` as told by trees grown on all others.
+pub(super) fn of_fold(
     trial: &Trial,
     fold: u32,
     drawn: &Assignment,

@@ -31,8 +31,8 @@ struct Made {
     effect: Vec<f64>,
 }
 
-/// `n` rows: two features in -1 to 1 and one of four names that says nothing; P(outcome | control) = 0.35 + 0.15 second.
-/// A tenth of the third feature is missing.
+/// `n` rows: two features in -1 to 1 and one of four names that says nothing; P(outcome | control) = 0.35 + 0.15
+/// second. A tenth of the third feature is missing.
 fn made(law: Law, n: usize, seed: u64) -> Made {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let columns = vec![Column::numeric("first"), Column::numeric("second"), Column::code("name")];

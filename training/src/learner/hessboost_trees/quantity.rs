@@ -1,8 +1,8 @@
 //! Trees of a number instead of an outcome: what effects and their nuisances are learned by.
 //!
 //! The columns, and the sealed form, are those of the leaf-wise learner; the budget is the caller's, without a search.
-//! Depth-wise, each tree on a drawn half of the rows (Friedman 2002). With squared loss margins are the quantity itself, with
-//! logistic loss its log-odds.
+//! Depth-wise, each tree on a drawn half of the rows (Friedman 2002). With squared loss margins are the quantity
+//! itself, with logistic loss its log-odds.
 
 use std::num::NonZeroUsize;
 

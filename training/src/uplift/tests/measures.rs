@@ -52,7 +52,8 @@ fn a_line_is_least_squares_and_never_falls() {
     assert!((equal.apply(9.0).value - 0.25).abs() < 1e-12 && equal.slope_variance == 0.0);
 }
 
-/// Groups that miss the line beyond chance widen the interval: gains of 1 and 0 by turns along the score, without noise.
+/// Groups that miss the line beyond chance widen the interval: gains of 1 and 0 by turns along the score, without
+/// noise.
 #[test]
 fn what_the_line_misses_widens_the_interval() {
     let raw: Vec<f64> = (0..1_000).map(f64::from).collect();

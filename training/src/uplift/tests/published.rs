@@ -68,9 +68,9 @@ fn what_follows_the_outcome_is_left_out_by_name() {
     assert!(leaks.contains(&"conversion"), "{leaks:?}");
 }
 
-/// Mails sent by rule, beside the same mails sent at random. The rule's other mails differ, too, and some customers were all but
-/// certain to get one or none, so the two need not agree to the last standard error: three of the difference are allowed,
-/// and the difference of means of the second mail is beyond all of them.
+/// Mails sent by rule, beside the same mails sent at random. The rule's other mails differ, too, and some customers
+/// were all but certain to get one or none, so the two need not agree to the last standard error: three of the
+/// difference are allowed, and the difference of means of the second mail is beyond all of them.
 #[test]
 fn mails_sent_by_rule_are_brought_near_those_sent_at_random() {
     let [Some(rule), Some(random)] =

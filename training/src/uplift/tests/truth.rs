@@ -1,7 +1,10 @@
 //! Effects that differ are found, and one that does not is left alone.
 
+use super::super::assignment::Assignment;
 use super::super::choose::{Contender, choose};
+use super::super::crossfit::OutcomeTrees;
 use super::super::line;
+use super::super::study::of_fold;
 use super::*;
 
 /// The chosen method and its uplift of fresh rows, beside the truth of those.
@@ -86,4 +89,23 @@ fn a_column_known_after_treatment_is_named() {
     let rule = made(CONFOUNDED, 2_000, 32).trial;
     let found = balance::differing(&rule, &columns);
     assert!(found.len() == 1 && found[0].column == "second" && found[0].z > 4.75, "{found:?}");
+}
+
+/// Every outcome of a fold turned round moves no raw score of that fold, of any learner, and moves those of others.
+#[test]
+fn no_outcome_touches_its_own_raw_score() {
+    let trial = made(COIN, 1_500, 41).trial;
+    let trees = OutcomeTrees::settle(&trial, Seed(3)).unwrap();
+    let drawn = Assignment::Constant(0.5);
+    let raw = |trial: &Trial, fold| {
+        let told = of_fold(trial, fold, &drawn, &trees, &Method::LEARNERS).unwrap();
+        (told.rows, told.raw)
+    };
+    let mut turned = trial.clone();
+    for row in 0..trial.len() {
+        turned.outcomes[row] ^= trial.fold_of_row[row] == 2;
+    }
+    assert_eq!(raw(&trial, 2), raw(&turned, 2));
+    let (before, after) = (raw(&trial, 1), raw(&turned, 1));
+    assert!(before.1.iter().zip(&after.1).all(|(before, after)| before != after));
 }
