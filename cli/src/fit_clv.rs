@@ -250,7 +250,11 @@ fn frequencies(report: &LifetimeReport) -> String {
         table.add_row([label.to_owned()].into_iter().chain(cells));
     }
     right(&mut table, 1..last + 2);
-    let p = fit.p_value.map_or("no p: too few cells".to_owned(), |p| format!("p {p:.2}"));
+    let p = match fit.p_value {
+        None => "no p: too few cells".to_owned(),
+        Some(p) if p < 0.005 => "p below 0.01".to_owned(),
+        Some(p) => format!("p {p:.2}"),
+    };
     format!(
         "{table}\n chi-square {:.2} on {} degrees of freedom, {p}",
         fit.chi_square, fit.degrees_of_freedom

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::{Artifact, Inspection, ModelKind};
+use nextbest_models::units::Timestamp;
 
 use crate::exit::{Failure, Outcome, say};
 
@@ -49,7 +50,8 @@ fn told(inspection: &Inspection<'_>) -> Table {
     row("name", metadata.name.clone());
     row("sha256", inspection.sha256.to_owned());
     row("size", format!("{} bytes", inspection.n_bytes));
-    let undated = metadata.table.as_ref().is_some_and(|table| table.time_column.is_none());
+    let undated = metadata.table.as_ref().is_some_and(|table| table.time_column.is_none())
+        || metadata.trained_through == Timestamp::MIN;
     let unknown = "unknown: the table has no time column".to_owned();
     row("trained through", if undated { unknown } else { metadata.trained_through.to_string() });
     row("code version", metadata.code_version.clone());

@@ -42,7 +42,7 @@ fn main() {
 /// Ages of half a year to a year; every second one bought once.
 fn customer(number: u32) -> CustomerSummary {
     let age = 26.0 + f64::from(number % 27);
-    let x = f64::from(if number % 2 == 0 { 0 } else { number / 2 % 21 });
+    let x = f64::from(if number.is_multiple_of(2) { 0 } else { number / 2 % 21 });
     let t_x = if x > 0.0 { age * f64::from(1 + number % 9) / 10.0 } else { 0.0 };
     CustomerSummary {
         purchases: PurchaseSummary::new(x, t_x, age).unwrap(),

@@ -7,8 +7,11 @@
 use nextbest_models::artifact::{Artifact, ArtifactError};
 use nextbest_models::pricing::DemandLevel;
 use nextbest_models::propensity::ReasonSource;
+use nextbest_models::value::{CustomerSummary, PurchaseSummary, SpendSummary, TimeUnit};
 
 const V1: &[u8] = include_bytes!("../fixtures/formats/v1.nba");
+/// Format 2, with the first form of a lifetime-value model.
+const LIFETIME_1: &[u8] = include_bytes!("../fixtures/formats/lifetime-1.nba");
 
 #[test]
 fn format_1_opens_and_scores() {
@@ -43,4 +46,22 @@ fn format_1_opens_and_scores() {
 fn format_1_does_not_open_for_other_features() {
     let error = Artifact::from_bytes(V1.to_vec(), Some("other")).unwrap_err();
     assert!(matches!(error, ArtifactError::Schema { .. }), "{error}");
+}
+
+/// The expected numbers are those of the published formulas, with scipy's hypergeometric function.
+#[test]
+fn the_first_lifetime_model_opens_and_scores() {
+    let artifact = Artifact::from_bytes(LIFETIME_1.to_vec(), None).unwrap();
+    let check = artifact.check_golden().unwrap();
+    assert!(check.n_rows > 100 && check.largest_difference < 1e-12, "{check:?}");
+    let model = artifact.lifetime().unwrap();
+    assert_eq!((model.unit(), model.horizon().n_units()), (TimeUnit::Week, 26));
+    let purchases = PurchaseSummary::new(2.0, 30.43, 38.86).unwrap();
+    let spend = SpendSummary::new(2.0, 22.35).ok();
+    let told = model.score(&CustomerSummary { purchases, spend, truncated: false });
+    assert!((told.p_alive - 0.623_381_687_828).abs() < 1e-12);
+    // Near a = 1 the published form loses four digits of sixteen.
+    assert!((told.expected_purchases - 0.837_713_143_9).abs() < 1e-9);
+    assert!((told.expected_spend.unwrap() - 24.842_161_604_8).abs() < 1e-9);
+    assert!((told.lifetime_value.unwrap() - 8.014_497_803_5).abs() < 1e-8);
 }

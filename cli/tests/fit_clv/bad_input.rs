@@ -85,7 +85,7 @@ fn an_artifact_is_scored_by_what_it_is() {
         .map(|at| format!("{},{}\n", at % 7, if at % 7 > 3 || at % 11 == 0 { "yes" } else { "no" }))
         .collect();
     place.write("p.csv", format!("a,left\n{csv}"));
-    place.ends(&["fit", "--table", "p.csv", "--label", "left=yes", "--out", "p.nba"], 0);
+    place.ends(&["fit", "--table", "p.csv", "--label", "left=yes", "--keep", "a", "--out", "p.nba"], 0);
     let ask =
         ["score", "--artifact", "p.nba", "--out", "s.csv", "--transactions", "t.csv", "--customer", "id"];
     let (_, err) = place.ends(&ask, 2);

@@ -62,12 +62,15 @@ impl<const K: usize> Optimum<K> {
     }
 }
 
+/// A point, the value there and its gradient.
+type Known<const K: usize> = ([f64; K], f64, [f64; K]);
+
 /// Minus the mean log-likelihood as argmin asks for it: value and gradient of one point come together, so the last
 /// point is remembered.
 struct Climb<'a, const K: usize, O: Objective<K>> {
     objective: &'a O,
     n: f64,
-    last: RefCell<Option<([f64; K], f64, [f64; K])>>,
+    last: RefCell<Option<Known<K>>>,
 }
 
 impl<const K: usize, O: Objective<K>> Climb<'_, K, O> {

@@ -137,11 +137,11 @@ impl Reading {
     fn take(&mut self, rows: &Rows, at: usize) {
         self.n_rows += 1;
         let mut numbers = [f64::NAN; 3];
-        for side in 0..3 {
+        for (side, found) in numbers.iter_mut().enumerate() {
             let Some(column) = self.columns[side] else { continue };
             let text = rows.cell(at, column);
             match number(text).filter(|value| value.is_finite()) {
-                Some(value) => numbers[side] = value,
+                Some(value) => *found = value,
                 None => self.faults.add(&self.names[column], FINITE, rows.place(at), text),
             }
         }

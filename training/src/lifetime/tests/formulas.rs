@@ -9,15 +9,15 @@ use crate::lifetime::optimum::Objective;
 /// Central differences are off by h^2 times a third derivative and by rounding over h: about 1e-6 of the numbers here.
 fn agrees<const K: usize>(objective: &impl Objective<K>, logs: [f64; K]) {
     let (value, gradient) = objective.at(&logs);
-    for at in 0..K {
+    for (at, gradient) in gradient.into_iter().enumerate() {
         let beside = |by: f64| {
             let mut logs = logs;
             logs[at] += by;
             objective.at(&logs).0
         };
         let slope = (beside(1e-5) - beside(-1e-5)) / 2e-5;
-        let bound = 1e-6 * (value.abs() + gradient[at].abs());
-        assert!((slope - gradient[at]).abs() < bound, "{at}: {slope} {}", gradient[at]);
+        let bound = 1e-6 * (value.abs() + gradient.abs());
+        assert!((slope - gradient).abs() < bound, "{at}: {slope} {gradient}");
     }
 }
 
