@@ -12,6 +12,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::CampaignType;
 use crate::digest::sha256_hex;
 use crate::event::EventType;
 use crate::feature::reason::{ReasonFault, ReasonList, ReasonSpec};
@@ -23,6 +24,7 @@ use crate::policy::{Policy, PolicyFault};
 use crate::pricing::purchase::{PURCHASE, PurchaseRule};
 use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed, Timestamp};
+use crate::value::Horizon;
 use source::Source;
 
 /// The files of a project folder, in reading order.
@@ -92,6 +94,36 @@ pub struct Simulated {
     pub seed: Seed,
 }
 
+/// `[lifetime_value]`: what customers will still bring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LifetimeRule {
+    /// How far it looks, in weeks.
+    pub horizon_weeks: u32,
+    /// What a later purchase loses, per week: 0.002 is 11 % a year.
+    pub discount_rate: f64,
+    /// Share of a purchase's value that is kept, in (0, 1].
+    pub margin: f64,
+}
+
+impl LifetimeRule {
+    /// As the model takes it; numbers out of their bounds are faults of the file, and stand at the nearest here.
+    #[must_use]
+    pub fn horizon(&self) -> Horizon {
+        Horizon::within(self.horizon_weeks, self.discount_rate, self.margin)
+    }
+}
+
+/// `[uplifts.NAME]`: what contacts change of a label, told by an uplift model of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpliftRule {
+    /// The label.
+    pub label: String,
+    /// Contacts by actions of these types.
+    pub campaign_type: Vec<CampaignType>,
+}
+
 /// `[demo]`: where `nextbest demo` takes its data from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -124,6 +156,12 @@ pub struct Settings {
     /// What a price shown leads to; absent: no model learns it.
     #[serde(default)]
     pub purchases: Option<PurchaseRule>,
+    /// What customers will still bring; absent: no model tells.
+    #[serde(default)]
+    pub lifetime_value: Option<LifetimeRule>,
+    /// What contacts change of a label, by name of the model.
+    #[serde(default)]
+    pub uplifts: BTreeMap<String, UpliftRule>,
     /// Which cut-offs are made.
     pub training: TrainingRules,
     /// Where a customer stands.
@@ -421,6 +459,22 @@ impl Settings {
             }
             if self.labels.contains_key(name) {
                 faults.push(page.fault(&near, format!("a label is named {name:?} too")));
+            }
+        }
+        if let Some(LifetimeRule { horizon_weeks, discount_rate, margin }) = self.lifetime_value
+            && let Err(fault) = Horizon::new(horizon_weeks, discount_rate, margin)
+        {
+            faults.push(page.fault("[lifetime_value]", fault));
+        }
+        for (name, uplift) in &self.uplifts {
+            let near = format!("[uplifts.{name}]");
+            if !self.labels.contains_key(&uplift.label) {
+                let known: Vec<&str> = self.labels.keys().map(String::as_str).collect();
+                let message = format!("label {:?} is none; there are {}", uplift.label, known.join(", "));
+                faults.push(page.fault(&near, message));
+            }
+            if uplift.campaign_type.is_empty() {
+                faults.push(page.fault(&near, "campaign_type names none: nobody would be treated"));
             }
         }
         for (name, label) in &self.labels {

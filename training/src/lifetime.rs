@@ -24,11 +24,13 @@ mod goodness;
 mod tracking;
 mod report;
 mod fit;
+mod folded;
 mod score;
 
 pub use cells::day;
 pub use error::{LifetimeError, LifetimeFault, Untold};
 pub use fit::{LifetimeFit, fit};
+pub use folded::{FoldedReport, LIFETIME, TrainedLifetime, fit_folded};
 pub use report::{
     Bootstrap, Correlation, Frequency, GoodnessOfFit, LifetimeReport, PurchaseParameters, SpendParameters,
     SpendReport,

@@ -43,6 +43,10 @@ pub fn html(report: &TrainingReport) -> String {
     if let Some(demand) = &report.demand {
         body.push_str(&demand_section(demand));
     }
+    if let Some(told) = &report.lifetime_value {
+        body.push_str(&lifetime::section(told));
+    }
+    report.uplifts.iter().for_each(|told| body.push_str(&uplift::section(told)));
     if !report.notes.is_empty() {
         body.push_str(&format!("<h2>Notes</h2>{}", list(&report.notes)));
     }

@@ -11,18 +11,21 @@ use nextbest_models::event::EventType;
 use nextbest_models::pricing::purchase::PURCHASE;
 use nextbest_models::project::Project;
 use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::value::{CustomerSummary, TimeUnit};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cutoff::{Plan, PlanError, Split, empty_dataset, replay};
+use crate::cutoff::{Plan, PlanError, Split, empty_dataset, fold, replay};
 use crate::dataset::{Dataset, DatasetError, Labelled};
 use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRule};
 use crate::diagnostics::{self, Subject};
 use crate::event_log::{EventLog, EventLogError};
 use crate::learner::{self, MIN_PER_CLASS, Sample};
+use crate::lifetime::{self, FoldedReport};
 use crate::periods::Periods;
 use crate::purchase::{self, PurchasePlan, Showings};
 use crate::response::{self, ResponsePlan};
+use crate::uplift::{ContactDays, ProjectUplift, UpliftPlan};
 use crate::selection::{
     self, Parts, Prediction, PropensityReport, PropensityRequest, Target, TrainedPropensity, Validation,
 };
@@ -76,6 +79,10 @@ pub struct TrainingReport {
     pub n_refused: u64,
     /// One per label.
     pub propensities: Vec<PropensityReport>,
+    /// The lifetime-value model; absent where none is asked for, or customers tell none.
+    pub lifetime_value: Option<FoldedReport>,
+    /// One per `[uplifts]` that contacts tell.
+    pub uplifts: Vec<ProjectUplift>,
     /// The demand model; absent when nothing was sold.
     pub demand: Option<DemandReport>,
     /// What a reader should know besides.
@@ -100,7 +107,7 @@ pub fn dataset(
     progress: &(dyn Fn() + Sync),
 ) -> Result<(Dataset, Plan), TrainError> {
     let plan = plan(project, log, as_of)?;
-    let plans = Plans { cutoffs: plan, responses: Vec::new(), purchases: None };
+    let plans = Plans { cutoffs: plan, responses: Vec::new(), purchases: None, uplifts: Vec::new() };
     let gathered = gather(project, log, &plans, progress)?;
     Ok((gathered.dataset, plans.cutoffs))
 }
@@ -120,6 +127,7 @@ struct Plans {
     cutoffs: Plan,
     responses: Vec<ResponsePlan>,
     purchases: Option<PurchasePlan>,
+    uplifts: Vec<UpliftPlan>,
 }
 
 /// What one bucket gives.
@@ -128,6 +136,10 @@ struct Gathered {
     /// One per response plan.
     responses: Vec<Dataset>,
     showings: Showings,
+    /// One per uplift plan.
+    contact_days: Vec<ContactDays>,
+    /// Customers with a purchase that stands, where a lifetime value is asked for.
+    summaries: Vec<CustomerSummary>,
     demand: DemandTable,
     n_refused: u64,
 }
@@ -160,7 +172,15 @@ pub fn train(
         too_short.push(PURCHASE.to_owned());
         None
     });
-    let plans = Plans { cutoffs: plan, responses, purchases };
+    let n_contacts = total.by_type.get(&EventType::Contacted).copied().unwrap_or(0);
+    let mut uplifts = Vec::new();
+    for (name, rule) in &project.settings.uplifts {
+        match UpliftPlan::new(project, (name, rule), (first, as_of), (n_contacts, total.n_customers)) {
+            Some(plan) => uplifts.push(plan),
+            None => too_short.push(name.clone()),
+        }
+    }
+    let plans = Plans { cutoffs: plan, responses, purchases, uplifts };
     let gathered = gather(project, log, &plans, progress)?;
     let plan = &plans.cutoffs;
     let seed = project.settings.training.seed;
@@ -213,6 +233,29 @@ pub fn train(
             Err(error) => notes.push(format!("no purchase model {error}")),
         }
     }
+    let lifetime_value = match &project.settings.lifetime_value {
+        None => None,
+        Some(rule) => match lifetime::fit_folded(rule, gathered.summaries) {
+            Ok(trained) => {
+                builder.lifetime(trained.metadata, &trained.model, &trained.golden);
+                Some(trained.report)
+            }
+            Err(error) => {
+                notes.push(format!("no lifetime value: {error}"));
+                None
+            }
+        },
+    };
+    let mut uplifts = Vec::new();
+    for (plan, days) in plans.uplifts.iter().zip(gathered.contact_days) {
+        match plan.fit(days, seed) {
+            Ok((parts, report)) => {
+                builder.uplift(parts);
+                uplifts.push(report);
+            }
+            Err(error) => notes.push(format!("no uplift {}: {error}", plan.name())),
+        }
+    }
     let demand = match fit_demand(project, &gathered.demand) {
         Ok(trained) => {
             builder.demand(trained.metadata, trained.sealed);
@@ -236,6 +279,8 @@ pub fn train(
         n_events: total.n_events,
         n_refused: gathered.n_refused,
         propensities,
+        lifetime_value,
+        uplifts,
         demand,
         notes,
     };
@@ -331,6 +376,10 @@ fn gather(
             mine.append(theirs)?;
         }
         all.showings.append(one.showings);
+        for (mine, theirs) in all.contact_days.iter_mut().zip(one.contact_days) {
+            mine.append(theirs)?;
+        }
+        all.summaries.extend(one.summaries);
         all.demand.merge(one.demand);
         all.n_refused += one.n_refused;
     }
@@ -341,8 +390,17 @@ fn nothing_yet(project: &Project, plans: &Plans) -> Result<Gathered, TrainError>
     let demand = DemandTable::new(project.settings.currency, RandomisedRule::default());
     let responses: Result<Vec<Dataset>, _> =
         plans.responses.iter().map(|plan| plan.empty_dataset(project)).collect();
-    let (dataset, showings) = (empty_dataset(project)?, Showings::default());
-    Ok(Gathered { dataset, responses: responses?, showings, demand, n_refused: 0 })
+    let contact_days: Result<Vec<ContactDays>, _> =
+        plans.uplifts.iter().map(|plan| plan.empty(project)).collect();
+    Ok(Gathered {
+        dataset: empty_dataset(project)?,
+        responses: responses?,
+        showings: Showings::default(),
+        contact_days: contact_days?,
+        summaries: Vec::new(),
+        demand,
+        n_refused: 0,
+    })
 }
 
 fn gather_bucket(
@@ -363,6 +421,14 @@ fn gather_bucket(
         }
         if let Some(plan) = &plans.purchases {
             plan.replay(project, &id, &events, &mut gathered.showings);
+        }
+        for (plan, days) in plans.uplifts.iter().zip(&mut gathered.contact_days) {
+            plan.replay(project, &id, &events, days)?;
+        }
+        if project.settings.lifetime_value.is_some() {
+            let (customer, _) = fold(&project.schema, &id, &events, plan.as_of());
+            let last = plan.as_of().day().plus(-1);
+            gathered.summaries.extend(CustomerSummary::of(&customer, &project.schema, last, TimeUnit::Week));
         }
     }
     for event in log.anonymous(bucket)? {

@@ -27,6 +27,7 @@ mod refuse;
 mod fit;
 mod report;
 mod error;
+mod project;
 
 pub use assignment::{AssignmentReport, Basis, Overlap};
 pub use balance::Differing;
@@ -36,6 +37,7 @@ pub use effect::{Arm, AverageEffect, Overlapping};
 pub use error::{Fault, Refusal, RefusalCode, UpliftError};
 pub use fit::{FittedUplift, KeyedUplift, fit};
 pub use learners::Method;
+pub use project::{ContactDays, ProjectUplift, UpliftPlan};
 pub use report::{LineReport, NoRanking, UpliftReport};
 
 /// The outcome: a column of 0 and 1, or a column with the value that counts as 1.

@@ -6,7 +6,7 @@ use std::path::Path;
 use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata};
 use nextbest_models::digest::sha256_hex;
 use nextbest_models::units::{Day, Timestamp};
-use nextbest_models::value::{BgNbd, CustomerSummary, GammaGamma, LifetimeModel, ParameterFault};
+use nextbest_models::value::{BgNbd, CustomerSummary, GammaGamma, LifetimeModel, ParameterFault, ValueScore};
 
 use super::error::{LifetimeError, Untold};
 use super::grouped::{self, Grouped};
@@ -40,8 +40,8 @@ pub struct LifetimeFit {
 }
 
 /// The customers to fit on, and where they come from.
-struct Cohort {
-    customers: Vec<CustomerSummary>,
+pub(super) struct Cohort {
+    pub(super) customers: Vec<CustomerSummary>,
     n_rows: u64,
     n_without_value: u64,
     has_values: bool,
@@ -55,6 +55,15 @@ struct Dated {
     first: Day,
     calibrated: Day,
     last: Day,
+}
+
+impl Cohort {
+    /// Of customers whose values are known but where they have none.
+    pub(super) fn folded(customers: Vec<CustomerSummary>) -> Self {
+        let without = |of: &&CustomerSummary| of.purchases.x() > 0.0 && of.spend.is_none();
+        let n_without_value = customers.iter().filter(without).count() as u64;
+        Self { n_rows: customers.len() as u64, n_without_value, has_values: true, customers, dated: None }
+    }
 }
 
 /// Fits what `options` name.
@@ -115,7 +124,7 @@ pub fn fit(options: &LifetimeOptions) -> Result<LifetimeFit, LifetimeError> {
     Ok(LifetimeFit { artifact, report })
 }
 
-fn unsealable(path: &Path, fault: &ParameterFault) -> LifetimeError {
+pub(super) fn unsealable(path: &Path, fault: &ParameterFault) -> LifetimeError {
     let (path, reason) = (path.to_owned(), fault.to_string());
     LifetimeError::Untold { path, code: Untold::NotIdentified, reason }
 }
@@ -193,13 +202,13 @@ fn why(code: Untold, parameter: &str) -> String {
     }
 }
 
-fn bg_nbd(optimum: &Optimum<4>) -> Result<BgNbd, ParameterFault> {
+pub(super) fn bg_nbd(optimum: &Optimum<4>) -> Result<BgNbd, ParameterFault> {
     let [r, alpha, a, b] = optimum.parameters();
     BgNbd::new(r, alpha, a, b)
 }
 
 /// Gamma-Gamma over the customers whose mean value is known, or why there is none.
-fn spend(cohort: &Cohort) -> (SpendReport, Option<GammaGamma>) {
+pub(super) fn spend(cohort: &Cohort) -> (SpendReport, Option<GammaGamma>) {
     let known: Vec<_> = cohort.customers.iter().filter_map(|of| of.spend).collect();
     let mut report = SpendReport {
         n: known.len(),
@@ -242,7 +251,7 @@ fn spend(cohort: &Cohort) -> (SpendReport, Option<GammaGamma>) {
     (report, model)
 }
 
-fn notes(fit: &GoodnessOfFit, correlation: Option<Correlation>) -> Vec<String> {
+pub(super) fn notes(fit: &GoodnessOfFit, correlation: Option<Correlation>) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(p) = fit.p_value.filter(|p| *p < MISFIT) {
         notes.push(format!(
@@ -280,44 +289,67 @@ fn seal(
         table: None,
         models: Vec::new(),
     });
-    let step = customers.len().div_ceil(N_GOLDEN).max(1);
-    let golden: Vec<_> = customers.iter().step_by(step).map(|of| (*of, model.score(of))).collect();
-    builder.lifetime(described(options, report), model, &golden);
+    let counts = [report.n_customers as u64, report.n_repeaters as u64, report.n_repeats];
+    let parameters = (&report.parameters, report.log_likelihood);
+    let metadata = described(
+        &options.name,
+        counts,
+        parameters,
+        &report.goodness_of_fit,
+        &report.gamma_gamma,
+        report.notes.clone(),
+    );
+    builder.lifetime(metadata, model, &golden(model, customers));
     Ok(builder.seal()?)
 }
 
-fn described(options: &LifetimeOptions, report: &LifetimeReport) -> ModelMetadata {
-    let fit = &report.goodness_of_fit;
+/// Customers, evenly drawn, and what `model` tells of them.
+pub(super) fn golden(
+    model: &LifetimeModel,
+    customers: &[CustomerSummary],
+) -> Vec<(CustomerSummary, ValueScore)> {
+    let step = customers.len().div_ceil(N_GOLDEN).max(1);
+    customers.iter().step_by(step).map(|of| (*of, model.score(of))).collect()
+}
+
+/// What is sealed about the model; `counts` are customers, repeaters and repeat purchases.
+pub(super) fn described(
+    name: &str,
+    counts: [u64; 3],
+    (parameters, log_likelihood): (&PurchaseParameters, f64),
+    fit: &GoodnessOfFit,
+    spend: &SpendReport,
+    notes: Vec<String>,
+) -> ModelMetadata {
     let mut metrics = BTreeMap::from([
-        ("log_likelihood".to_owned(), report.log_likelihood),
+        ("log_likelihood".to_owned(), log_likelihood),
         ("chi_square".to_owned(), fit.chi_square),
         ("chi_square_degrees".to_owned(), fit.degrees_of_freedom as f64),
     ]);
     metrics.extend(fit.p_value.map(|p| ("chi_square_p".to_owned(), p)));
-    let spend = &report.gamma_gamma;
     metrics.extend(spend.log_likelihood.map(|value| ("spend_log_likelihood".to_owned(), value)));
     metrics.extend(spend.correlation.map(|found| ("spend_frequency_correlation".to_owned(), found.value)));
-    let named = report.parameters.named().into_iter();
+    let named = parameters.named().into_iter();
     for (name, interval) in named.chain(spend.parameters.iter().flat_map(SpendParameters::named)) {
         metrics.insert(name.to_owned(), interval.value);
         metrics.insert(format!("{name}_lo"), interval.lo);
         metrics.insert(format!("{name}_hi"), interval.hi);
     }
     ModelMetadata {
-        name: options.name.clone(),
+        name: name.to_owned(),
         kind: ModelKind::LifetimeValue,
         learner: if spend.parameters.is_some() { "bg_nbd_gamma_gamma" } else { "bg_nbd" }.to_owned(),
         label: None,
         response: None,
         purchase: None,
         counts: BTreeMap::from([
-            ("n_customers".to_owned(), report.n_customers as u64),
-            ("n_repeaters".to_owned(), report.n_repeaters as u64),
-            ("n_repeats".to_owned(), report.n_repeats),
+            ("n_customers".to_owned(), counts[0]),
+            ("n_repeaters".to_owned(), counts[1]),
+            ("n_repeats".to_owned(), counts[2]),
             ("n_with_value".to_owned(), spend.n as u64),
         ]),
         metrics,
-        notes: report.notes.clone(),
+        notes,
         sections: BTreeMap::new(),
     }
 }

@@ -5,10 +5,30 @@ use std::fmt::Write as _;
 use super::plot::Plot;
 use super::{escape, list, page, tile_row, whole};
 use crate::elasticity::Interval;
-use crate::lifetime::{GoodnessOfFit, Holdout, LifetimeReport};
+use crate::lifetime::{FoldedReport, GoodnessOfFit, Holdout, LifetimeReport};
 
 /// Width and height of a plot.
 const SIZE: (f64, f64) = (520.0, 320.0);
+
+/// What the training report says of a project's lifetime values.
+pub(super) fn section(report: &FoldedReport) -> String {
+    let mean = report.gamma_gamma.population_mean.map_or("\u{2013}".to_owned(), |mean| whole(mean.round() as u64));
+    let p = report.goodness_of_fit.p_value.map_or("\u{2013}".to_owned(), |p| format!("{p:.3}"));
+    let tiles = [
+        (whole(report.n_customers as u64), "customers with a purchase"),
+        (whole(report.n_repeaters as u64), "bought again"),
+        (mean, "mean value of a purchase day, minor units"),
+        (p, "p of the frequencies under the model"),
+        (format!("{:.2}", report.log_likelihood), "log-likelihood"),
+    ];
+    format!(
+        "<h2>Lifetime value</h2><p class=muted>BG/NBD and Gamma-Gamma on the customers as of the end of the log, time in \
+         weeks.</p>{}{}<div class=pair><div class=card><h3>Customers by repeat purchases</h3>{}</div></div>",
+        tile_row(&tiles),
+        list(&report.notes),
+        frequencies(&report.goodness_of_fit),
+    )
+}
 
 /// The page of `report`.
 #[must_use]

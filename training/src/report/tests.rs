@@ -83,6 +83,8 @@ fn report() -> TrainingReport {
             records: vec![record],
             notes: vec![],
         }),
+        lifetime_value: None,
+        uplifts: vec![],
         notes: vec![],
     }
 }

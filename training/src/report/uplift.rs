@@ -6,7 +6,33 @@ use super::fit::columns_table;
 use super::plot::Plot;
 use super::{escape, list, page, tile_row, whole};
 use crate::elasticity::Interval;
-use crate::uplift::{Ranking, UpliftCandidate, UpliftReport};
+use crate::uplift::{ProjectUplift, Ranking, UpliftCandidate, UpliftReport};
+
+/// What the training report says of an uplift model of a project.
+pub(super) fn section(report: &ProjectUplift) -> String {
+    let effect = &report.effect;
+    let shares = format!(
+        "with a contact {}, without {}",
+        percent(report.treated_arm.rate),
+        percent(report.control_arm.rate)
+    );
+    let tiles = [
+        (points(effect.difference_of_means), "difference of means, points"),
+        (points(effect.adjusted), "adjusted for features, points"),
+        (whole(report.treated_arm.n), "days with such a contact"),
+        (whole(report.control_arm.n), "days without any"),
+        (report.learner.name().replace('_', " "), shares.as_str()),
+    ];
+    format!(
+        "<h2>Uplift: {}</h2><p class=muted>What contacts change of {}; below 0 it becomes rarer. Who is contacted follows what \
+         is known of them, so probabilities were estimated: what moved both and is no feature is not taken off.</p>{}{}{}",
+        escape(&report.name),
+        escape(&report.rule.label),
+        tile_row(&tiles),
+        candidates(&report.candidates),
+        report.ranking.as_ref().map_or(String::new(), ranking),
+    )
+}
 
 /// The page of `report`.
 #[must_use]

@@ -73,7 +73,7 @@ pub fn fit(options: &UpliftOptions) -> Result<FittedUplift, UpliftError> {
         Choice::Only(method) => vec![method],
     };
     let study = Study::of(&arms.trial, options.design, &methods, options.seed).map_err(refused)?;
-    let chosen = Chosen::of(options, &arms.trial, &study)?;
+    let chosen = Chosen::of(options.learner, &arms.trial, &study)?;
     let average = AverageEffect::of((&treated, &control), &study.pseudo, &study.shares);
     let ranked = chosen.method != Method::Constant;
     let ranking =
@@ -136,24 +136,24 @@ fn split(trial: &Trial, (by, column): (&'static str, Option<String>)) -> SplitRe
 }
 
 /// What is sealed, and what it was chosen from.
-struct Chosen {
-    method: Method,
-    contender: Contender,
-    candidates: Vec<UpliftCandidate>,
-    line: UpliftCalibration,
+pub(super) struct Chosen {
+    pub(super) method: Method,
+    pub(super) contender: Contender,
+    pub(super) candidates: Vec<UpliftCandidate>,
+    pub(super) line: UpliftCalibration,
     /// None of a constant effect.
-    effect: Option<Effect>,
+    pub(super) effect: Option<Effect>,
 }
 
 impl Chosen {
-    fn of(options: &UpliftOptions, trial: &Trial, study: &Study) -> Result<Self, UpliftError> {
+    pub(super) fn of(learner: Choice, trial: &Trial, study: &Study) -> Result<Self, UpliftError> {
         let folds = (trial.fold_of_row.as_slice(), trial.n_folds);
         let constant = [(Method::Constant, vec![0.0; trial.len()])];
         let raws = constant.iter().chain(&study.raw);
         let contender =
             |(method, raw): &(Method, Vec<f64>)| Contender::new(*method, raw.clone(), &study.pseudo, folds);
         let mut contenders: Vec<Contender> = raws.map(contender).collect();
-        let (at, candidates) = choose(&contenders, &study.pseudo, folds.0, options.learner);
+        let (at, candidates) = choose(&contenders, &study.pseudo, folds.0, learner);
         let contender = contenders.swap_remove(at);
         let line = line::fit(&contender.raw, &study.pseudo);
         let method = contender.method;
@@ -235,7 +235,7 @@ fn sealed(
 }
 
 /// Rows, evenly drawn, with the uplift that the library's own prediction comes to.
-fn golden(trial: &Trial, chosen: &Chosen) -> Result<Vec<(Vec<f64>, f64)>, UpliftError> {
+pub(super) fn golden(trial: &Trial, chosen: &Chosen) -> Result<Vec<(Vec<f64>, f64)>, UpliftError> {
     let n = N_GOLDEN.min(trial.len());
     let rows: Vec<&[f64]> = (0..n).map(|at| trial.dataset.row(at * trial.len() / n)).collect();
     let raw = match &chosen.effect {
