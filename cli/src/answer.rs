@@ -47,7 +47,8 @@ fn money(value: &Value) -> String {
 }
 
 fn at_risk(answer: &Value) -> Table {
-    let mut table = table(&["rank", "customer", "churn", "at stake", "drivers"]);
+    let mut table =
+        table(&["rank", "customer", "churn", "at stake", "will bring", "saved by", "worth", "drivers"]);
     for customer in answer["customers"].as_array().into_iter().flatten().take(5) {
         let drivers = customer["driver_reasons"].as_array().into_iter().flatten();
         let drivers: Vec<&str> = drivers.filter_map(words).collect();
@@ -56,6 +57,9 @@ fn at_risk(answer: &Value) -> Table {
             text(&customer["customer_id"]),
             share(&customer["churn_probability"]["value"]),
             money(&customer["value_at_risk_minor"]),
+            money(&customer["clv"]["value_minor"]),
+            share(&customer["save_uplift"]["value"]),
+            money(&customer["net_save_value_minor"]),
             drivers.join("\n"),
         ]);
     }

@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::extract::{Extension, State};
-use axum::routing::get;
+use axum::routing::{get, post};
 use nextbest_models::feature::reason::{Direction, ReasonList};
 use nextbest_models::lifecycle::Stage;
 use nextbest_models::units::Timestamp;
@@ -20,6 +20,8 @@ use crate::provenance::{Absent, Experiment, Interval, ModelVersion, model_versio
 use crate::request::Query;
 use crate::snapshot::{self, AtRisk, Clv, Contactable, Cutoff, Header, Order, Recommended, SaveUplift};
 use crate::store::{Listing, Series};
+
+pub mod exports;
 
 /// What may stand in the query, for the description of the interface.
 pub(crate) const PARAMETERS: &[(&str, &str)] = &[
@@ -42,9 +44,12 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ("budget_minor", "What contacts may cost together, in minor units, for the best length of the list."),
 ];
 
-/// GET /v1/at-risk.
+/// GET /v1/at-risk, POST /v1/at-risk/exports, GET /v1/at-risk/exports/{id}.
 pub fn routes() -> Router<App> {
-    Router::new().route("/v1/at-risk", get(list))
+    Router::new()
+        .route("/v1/at-risk", get(list))
+        .route("/v1/at-risk/exports", post(exports::create))
+        .route("/v1/at-risk/exports/{id}", get(exports::download))
 }
 
 /// The query.

@@ -23,6 +23,7 @@ pub mod provenance;
 pub mod events;
 pub mod decisions;
 pub mod prices;
+mod csv;
 mod paging;
 pub mod at_risk;
 pub mod scores;

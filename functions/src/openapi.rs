@@ -123,6 +123,7 @@ fn body(route: &Route) -> Option<&'static str> {
         ("POST", "/v1/events") => Some("#/components/schemas/EventBatch"),
         ("POST", "/v1/decisions/next-best-action") => Some("#/components/schemas/DecisionRequest"),
         ("POST", "/v1/decisions/{id}/activate") => Some("#/components/schemas/Activation"),
+        ("POST", "/v1/at-risk/exports") => Some("#/components/schemas/AtRiskExportRequest"),
         ("POST", "/v1/hopper/{id}/claims") => Some("#/components/schemas/HopperClaims"),
         ("POST", "/v1/prices/quote") => Some("#/components/schemas/QuoteRequest"),
         ("POST", "/v1/prices/quotes/{id}/redeem") => Some("#/components/schemas/Redemption"),
@@ -139,6 +140,7 @@ fn answer(route: &Route) -> Value {
         "/v1/prices/quote" | "/v1/prices/quotes/{id}" => "Quote",
         "/v1/prices/quotes/{id}/redeem" => "RedemptionReceipt",
         "/v1/at-risk" => "AtRiskList",
+        "/v1/at-risk/exports" => "AtRiskExport",
         "/v1/hopper" => "HopperList",
         "/v1/hopper/{id}/claims" => "HopperClaimed",
         "/v1/scores" => "Scores",
@@ -161,6 +163,8 @@ fn schemas() -> Value {
     named("Redemption", prices::Redemption::schema());
     named("RedemptionReceipt", prices::Receipt::schema());
     named("AtRiskList", at_risk::List::schema());
+    named("AtRiskExportRequest", at_risk::exports::ExportRequest::schema());
+    named("AtRiskExport", at_risk::exports::Export::schema());
     named("HopperList", hopper::list::List::schema());
     named("HopperClaims", hopper::claims::Claims::schema());
     named("HopperClaimed", hopper::claims::Claimed::schema());
@@ -173,6 +177,7 @@ fn schemas() -> Value {
     prices::Quote::schemas(&mut all);
     prices::Redemption::schemas(&mut all);
     at_risk::List::schemas(&mut all);
+    at_risk::exports::Export::schemas(&mut all);
     hopper::list::List::schemas(&mut all);
     hopper::claims::Claimed::schemas(&mut all);
     scores::Scores::schemas(&mut all);

@@ -19,6 +19,7 @@
 //! hopper#ID    header     document S
 //! hopper#ID#ORDER#SHARD   page#NNNNNNN        packed B (100 contacts)
 //! hopper       current    snapshot_id S
+//! export#ID    export     document S (who pulled what)
 //! beliefs      current    document S
 //! answer#HASH  answer     body_sha256 S, status N, document S, token S    (Idempotency-Key)
 //! ```
@@ -30,6 +31,7 @@ mod bulk;
 mod customers;
 mod decisions;
 mod error;
+mod exports;
 mod item;
 mod orders;
 mod prices;

@@ -10,9 +10,10 @@ use nextbest_functions::auth::AuthMode;
 use nextbest_functions::clock::Clock;
 use nextbest_functions::config::{Config, DEFAULT_DEADLINE};
 use nextbest_functions::keys::{Keys, NewKey, Role};
+use nextbest_functions::snapshot::SAVE;
 use nextbest_functions::store::Store;
 use nextbest_models::artifact::{
-    ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer,
+    ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer, UpliftParts,
 };
 use nextbest_models::event::Event;
 use nextbest_models::pricing::purchase::{PURCHASE, PriceBy, PurchaseLevels, ShowingTally};
@@ -22,6 +23,8 @@ use nextbest_models::propensity::Calibration;
 use nextbest_models::propensity::interval::{Knot, ProbabilityInterval};
 use nextbest_models::propensity::linear::{ColumnSpec, Transform};
 use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::uplift::UpliftCalibration;
+use nextbest_models::value::{BgNbd, GammaGamma, Horizon, LifetimeModel, TimeUnit};
 use serde_json::{Value, json};
 
 /// The project folder of the fixtures.
@@ -51,6 +54,31 @@ pub fn install(folder: &Path) {
 
 /// The sealed models of `project`; under another schema fingerprint if one is given.
 pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
+    models(project, fingerprint).seal().expect("a good artifact").as_bytes().to_vec()
+}
+
+/// The same with a lifetime-value model, and an uplift model of what contacts save: 5 points less churn for everybody, and a
+/// point more for each order of the last 90 days.
+pub fn saving_artifact(project: &Project) -> Vec<u8> {
+    let mut builder = models(project, None);
+    let mut parts = propensity(project, SAVE, -0.05, &[(0, 1.0, -0.01)]);
+    parts.metadata.kind = ModelKind::Uplift;
+    let line = UpliftCalibration::constant(0.0, 0.01, 2.0);
+    builder.uplift(UpliftParts {
+        metadata: parts.metadata,
+        scorer: Some(parts.scorer),
+        calibration: UpliftCalibration { slope: 1.0, range: (-1.0, 1.0), ..line },
+        golden: Vec::new(),
+    });
+    let purchases = BgNbd::new(0.8, 10.0, 0.5, 3.0).expect("good parameters");
+    let spend = GammaGamma::new(6.0, 4.0, 4_000.0).expect("good parameters");
+    let horizon = Horizon::new(52, 0.0, 0.5).expect("a good horizon");
+    let lifetime = LifetimeModel::new(TimeUnit::Week, purchases, Some(spend), horizon);
+    builder.lifetime(described(project, "lifetime_value"), &lifetime, &[]);
+    builder.seal().expect("a good artifact").as_bytes().to_vec()
+}
+
+fn models(project: &Project, fingerprint: Option<&str>) -> ArtifactBuilder {
     let metadata = Metadata {
         name: "mini".to_owned(),
         schema_fingerprint: fingerprint.unwrap_or(project.schema.fingerprint()).to_owned(),
@@ -93,7 +121,7 @@ pub fn artifact(project: &Project, fingerprint: Option<&str>) -> Vec<u8> {
     };
     let records = demand::seal(vec![average, record]).expect("good records");
     builder.demand(described(project, "demand"), records);
-    builder.seal().expect("a good artifact").as_bytes().to_vec()
+    builder
 }
 
 fn propensity(

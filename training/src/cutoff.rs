@@ -179,7 +179,12 @@ pub(crate) fn is_active(project: &Project, customer: &Customer, cutoff: Timestam
 
 /// The label at `cutoff`, if its horizon has run out by `as_of`: whether (or whether none) of the label's events
 /// happened in it and still stands by what is known.
-pub(crate) fn outcome(label: &LabelRule, known: &[Event], cutoff: Timestamp, as_of: Timestamp) -> Option<bool> {
+pub(crate) fn outcome(
+    label: &LabelRule,
+    known: &[Event],
+    cutoff: Timestamp,
+    as_of: Timestamp,
+) -> Option<bool> {
     let end = cutoff.plus_days(label.horizon_days);
     if end > as_of {
         return None;

@@ -25,10 +25,10 @@ use crate::lifetime::{self, FoldedReport};
 use crate::periods::Periods;
 use crate::purchase::{self, PurchasePlan, Showings};
 use crate::response::{self, ResponsePlan};
-use crate::uplift::{ContactDays, ProjectUplift, UpliftPlan};
 use crate::selection::{
     self, Parts, Prediction, PropensityReport, PropensityRequest, Target, TrainedPropensity, Validation,
 };
+use crate::uplift::{ContactDays, ProjectUplift, UpliftPlan};
 
 /// Folds of a response model where contacts are few.
 const N_FOLDS: u32 = 5;

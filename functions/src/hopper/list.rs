@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{CampaignReport, Header, Listed};
 use crate::app::App;
+use crate::csv::cell;
 use crate::door::RequestId;
 use crate::paging::{self, Paging};
 use crate::problem::Problem;
@@ -177,27 +178,7 @@ pub fn csv(contacts: &[Listed]) -> String {
     text
 }
 
-/// A text in quotes where CSV needs them.
-fn cell(text: &str) -> String {
-    if text.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
 fn ndjson(contacts: &[Listed]) -> String {
     let lines = contacts.iter().filter_map(|contact| serde_json::to_string(contact).ok());
     lines.map(|line| line + "\n").collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_with_commas_and_quotes_stay_one_cell() {
-        assert_eq!(cell("plain-1"), "plain-1");
-        assert_eq!(cell("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
-    }
 }

@@ -6,10 +6,10 @@ use nextbest_models::artifact::ModelMetadata;
 use nextbest_models::project::LifetimeRule;
 use nextbest_models::value::{CustomerSummary, LifetimeModel, TimeUnit, ValueScore};
 
+use super::LifetimeError;
 use super::fit::{Cohort, bg_nbd, described, golden, notes, purchases, spend, unsealable};
 use super::goodness;
 use super::report::{GoodnessOfFit, PurchaseParameters, SpendReport};
-use super::LifetimeError;
 
 /// The name of the model in an artifact of a project.
 pub const LIFETIME: &str = "lifetime_value";

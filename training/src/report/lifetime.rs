@@ -12,7 +12,8 @@ const SIZE: (f64, f64) = (520.0, 320.0);
 
 /// What the training report says of a project's lifetime values.
 pub(super) fn section(report: &FoldedReport) -> String {
-    let mean = report.gamma_gamma.population_mean.map_or("\u{2013}".to_owned(), |mean| whole(mean.round() as u64));
+    let mean =
+        report.gamma_gamma.population_mean.map_or("\u{2013}".to_owned(), |mean| whole(mean.round() as u64));
     let p = report.goodness_of_fit.p_value.map_or("\u{2013}".to_owned(), |p| format!("{p:.3}"));
     let tiles = [
         (whole(report.n_customers as u64), "customers with a purchase"),

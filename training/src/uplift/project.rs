@@ -253,7 +253,12 @@ impl UpliftPlan {
         Ok(())
     }
 
-    fn described(&self, chosen: &Chosen, effect: &AverageEffect, [treated, control]: [&Arm; 2]) -> ModelMetadata {
+    fn described(
+        &self,
+        chosen: &Chosen,
+        effect: &AverageEffect,
+        [treated, control]: [&Arm; 2],
+    ) -> ModelMetadata {
         let kinds: Vec<String> = self.rule.campaign_type.iter().map(kind).collect();
         ModelMetadata {
             name: self.name.clone(),
