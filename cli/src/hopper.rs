@@ -1,6 +1,6 @@
 //! `nextbest hopper`: chooses, holds and lists the contacts of the day, as the nightly function does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_functions::app::App;
@@ -14,8 +14,9 @@ use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
 use crate::import::grouped;
 use crate::load::{clock, config};
+use crate::output::FileFormat;
+use crate::progress;
 use crate::store::StoreArgs;
-use crate::{output, progress};
 
 mod parquet;
 
@@ -45,23 +46,16 @@ pub struct Args {
     json: bool,
 }
 
-/// What the name of a file asks for.
-#[derive(Clone, Copy)]
-enum Format {
-    Csv,
-    Parquet,
-}
-
 /// Runs and tells.
 pub fn run(args: &Args) -> Outcome {
-    let out = args.out.as_deref().map(|path| Ok::<_, Failure>((path, format(path)?))).transpose()?;
+    let out = args.out.as_deref().map(|path| Ok::<_, Failure>((path, FileFormat::of(path)?))).transpose()?;
     let folder = Folder::open(&args.project)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let (built, contacts) = runtime.block_on(fill(args, &folder))?;
     if let Some((path, format)) = out {
         let bytes = match format {
-            Format::Csv => list::csv(&contacts).into_bytes(),
-            Format::Parquet => parquet::bytes(&contacts)?,
+            FileFormat::Csv => list::csv(&contacts).into_bytes(),
+            FileFormat::Parquet => parquet::bytes(&contacts)?,
         };
         seal::place(path, &bytes)?;
     }
@@ -74,15 +68,6 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     Ok(())
-}
-
-fn format(path: &Path) -> Result<Format, Failure> {
-    output::check(&[("--out", path)], &[])?;
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => Ok(Format::Csv),
-        Some("parquet") => Ok(Format::Parquet),
-        _ => Err(Failure::call(format!("--out {}: the name must end in .csv or .parquet", path.display()))),
-    }
 }
 
 async fn fill(args: &Args, folder: &Folder) -> Result<(Built, Vec<Listed>), Failure> {

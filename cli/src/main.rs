@@ -30,6 +30,7 @@ mod price;
 mod replay;
 mod report;
 mod ask;
+mod at_risk;
 mod answer;
 mod demo;
 
@@ -86,6 +87,8 @@ enum Command {
     Serve(serve::Args),
     /// Choose, hold and list the contacts of the day.
     Hopper(hopper::Args),
+    /// The first of the at-risk list: who is worth saving.
+    AtRisk(at_risk::Args),
     /// What an item would cost whom, and why: ladder, curve, guardrails.
     Price(Box<price::Args>),
     /// Make a logged decision again, from the log alone, and tell every difference.
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Hopper(args) => hopper::run(&args),
+        Command::AtRisk(args) => at_risk::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),

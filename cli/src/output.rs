@@ -34,3 +34,26 @@ fn place(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(path.canonicalize().unwrap_or(folder.canonicalize().ok()?.join(path.file_name()?)))
 }
+
+/// What the name of a list's file asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum FileFormat {
+    /// CSV (RFC 4180).
+    Csv,
+    /// Parquet.
+    Parquet,
+}
+
+impl FileFormat {
+    /// Of `--out`, which is checked as every output is.
+    pub fn of(path: &Path) -> Result<Self, Failure> {
+        check(&[("--out", path)], &[])?;
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => Ok(Self::Csv),
+            Some("parquet") => Ok(Self::Parquet),
+            _ => {
+                Err(Failure::call(format!("--out {}: the name must end in .csv or .parquet", path.display())))
+            }
+        }
+    }
+}

@@ -149,6 +149,12 @@ pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     Ok(Built { snapshot_id, n_customers, n_scanned, n_pages })
 }
 
+/// The row of a customer as they are stored; none without a churn model, or when they are no longer one by the activity rule.
+#[must_use]
+pub fn score(app: &App, stored: &StoredCustomer) -> Option<AtRisk> {
+    Scorers::of(app, app.artifact.as_ref()?, app.clock.now())?.row(stored)
+}
+
 /// All customers being scored, each row laid aside once for every order.
 struct ScanOf<'a> {
     app: &'a App,

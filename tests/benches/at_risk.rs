@@ -1,0 +1,217 @@
+//! The at-risk list: how many customers a core scores in a second, and what a page costs at any length of the list.
+//!
+//! `at_risk --bench NEXTBEST FOLDER [N...]` makes a shop in FOLDER with NEXTBEST, scores its customers in process, and asks for
+//! pages of lists of N generated customers each. Prints a section in Markdown.
+#![expect(clippy::print_stdout, reason = "the section is the product of a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops where it cannot measure")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use nextbest_functions::app::App;
+use nextbest_functions::clock::Clock;
+use nextbest_functions::keys::Role;
+use nextbest_functions::local;
+use nextbest_functions::snapshot::{self, AtRisk, Cutoff, Header, Order, Population, curve_of};
+use nextbest_functions::store::{Listing, Series, Store, StoredCustomer};
+use nextbest_models::customer::{Customer, CustomerId};
+use nextbest_models::units::Timestamp;
+use nextbest_tests::embedded::Embedded;
+use nextbest_tests::fixture;
+use nextbest_training::cutoff::fold;
+use nextbest_training::event_log::EventLog;
+use serde_json::Value;
+
+const N_CLIENTS: usize = 8;
+const N_PAGES: usize = 400;
+const N_ROUNDS: usize = 5;
+/// The targets.
+const MIN_A_SECOND: f64 = 200_000.0;
+const MAX_P99_MS: f64 = 10.0;
+const EXPIRES: i64 = 4_000_000_000;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let [nextbest, folder, lengths @ ..] = arguments.as_slice() else {
+        // `cargo test --benches` only wants to know that this compiles.
+        return;
+    };
+    let lengths: Vec<usize> = lengths.iter().map(|length| length.parse().unwrap()).collect();
+    let shop = Path::new(folder).join("shop");
+    if !shop.exists() {
+        run(Command::new(nextbest).arg("init").arg(&shop));
+        run(Command::new(nextbest).args(["demo", "--once", "--port", "0", "--project"]).arg(&shop));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    println!("## The at-risk list\n");
+    let (customers, as_of) = states(&shop);
+    let store = Embedded::start(&Path::new(folder).join("bench.sqlite")).unwrap();
+    let table = Store::local(store.endpoint(), "bench");
+    // A table of an earlier run is as good.
+    let _there = runtime.block_on(table.create_table());
+    let (app, key) = app(&shop, &table, as_of);
+    scoring(&app, &customers);
+    pages(
+        &runtime,
+        (&app, &key),
+        &table,
+        &customers,
+        if lengths.is_empty() { &[10_000, 1_000_000] } else { &lengths },
+    );
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The states of the shop's customers as they are stored, at the end of its log.
+fn states(shop: &Path) -> (Vec<Vec<u8>>, Timestamp) {
+    let project =
+        nextbest_models::project::Project::read(|file| std::fs::read_to_string(shop.join(file))).unwrap();
+    let log = EventLog::open(shop.join("data/events")).unwrap();
+    let as_of = log.manifest().total.last_known_at.unwrap().day().plus(1).start();
+    let mut states = Vec::new();
+    for bucket in 0..log.n_buckets() {
+        for group in log.customers(bucket).unwrap() {
+            let (id, events) = group.unwrap();
+            states.push(fold(&project.schema, &id, &events, as_of).0.to_bytes());
+        }
+    }
+    (states, as_of)
+}
+
+/// The service, and the key of who pulls the list.
+fn app(shop: &Path, store: &Store, now: Timestamp) -> (App, String) {
+    let (config, keys) = fixture::config(shop, store);
+    let app = App::open(&config, store.clone(), Clock::fixed(now)).unwrap();
+    (app, fixture::key(&keys, Role::Retention).to_owned())
+}
+
+fn stored(app: &App, state: &[u8]) -> StoredCustomer {
+    let customer = Customer::from_bytes(state, &app.project.schema).unwrap();
+    StoredCustomer { customer, version: 1, reservations: Vec::new() }
+}
+
+/// Customers a second on one core, from stored bytes to rows.
+fn scoring(app: &App, customers: &[Vec<u8>]) {
+    let mut rates = Vec::new();
+    let mut n_rows = 0;
+    for _ in 0..N_ROUNDS {
+        let begun = Instant::now();
+        n_rows = customers.iter().filter_map(|state| snapshot::score(app, &stored(app, state))).count();
+        rates.push(customers.len() as f64 / begun.elapsed().as_secs_f64());
+    }
+    let rate = median(rates);
+    println!(
+        "Scoring on one core, from stored bytes to rows with churn and its reasons, lifetime value, uplift, and what the policy \
+         would offer: {rate:.0} customers a second ({} customers, {n_rows} of them active, {} bytes each). Target at least \
+         {MIN_A_SECOND:.0}: {}.\n",
+        customers.len(),
+        customers.iter().map(Vec::len).sum::<usize>() / customers.len(),
+        verdict(rate >= MIN_A_SECOND),
+    );
+}
+
+/// Pages of 50 by 8 clients at a time, of lists of generated customers.
+fn pages(
+    runtime: &tokio::runtime::Runtime,
+    (app, key): (&App, &str),
+    table: &Store,
+    customers: &[Vec<u8>],
+    lengths: &[usize],
+) {
+    let rows: Vec<AtRisk> =
+        customers.iter().filter_map(|state| snapshot::score(app, &stored(app, state))).take(1000).collect();
+    println!("| customers in the list | p50, ms | p99, ms |\n|---|---|---|");
+    let mut worst: f64 = 0.0;
+    for &length in lengths {
+        let id = format!("bench-{length}");
+        runtime.block_on(generate(table, &id, &rows, length));
+        let (p50, p99) = runtime.block_on(ask(app, key, &id));
+        worst = worst.max(p99);
+        println!("| {length} | {p50:.2} | {p99:.2} |");
+    }
+    println!(
+        "\n{N_CLIENTS} clients on two cores with the service and the embedded store, {N_PAGES} pages of 50 each, one after \
+         the other. Target p99 at most {MAX_P99_MS} ms: {}.",
+        verdict(worst <= MAX_P99_MS)
+    );
+}
+
+async fn generate(table: &Store, id: &str, rows: &[AtRisk], length: usize) {
+    if table.snapshot_header::<Header>(Series::AtRisk, id, 0).await.unwrap().is_some() {
+        return;
+    }
+    let order = Order::ValueAtRisk;
+    let listing = |order| Listing { series: Series::AtRisk, snapshot_id: id, order };
+    let mut page = 0;
+    let mut batch = Vec::new();
+    for at in 0..length {
+        let customer_id = CustomerId::new(format!("C{at:08}")).unwrap();
+        batch.push(AtRisk { customer_id, ..rows[at % rows.len()].clone() });
+        if batch.len() == 5000 || at + 1 == length {
+            page += table.put_pages(listing(order.as_str()), page, &batch, EXPIRES).await.unwrap();
+            batch.clear();
+        }
+    }
+    let curve: Vec<Cutoff> =
+        (1..=100).map(|k| Cutoff { n_customers: length * k / 100, ..Cutoff::default() }).collect();
+    table.put_pages(listing(curve_of(order)), 0, &curve, EXPIRES).await.unwrap();
+    let population =
+        Population { definition: "generated".into(), n_known: length, n_active: length, n_held_out: 0 };
+    let header = Header {
+        as_of: Timestamp::MIN,
+        churn_definition: None,
+        population,
+        orders: vec![order],
+        quality: std::collections::BTreeMap::new(),
+        interval_level: None,
+        artifact_sha256: String::new(),
+    };
+    table.publish_snapshot(Series::AtRisk, id, &header, EXPIRES).await.unwrap();
+}
+
+/// Median and 99th percentile, in milliseconds.
+async fn ask(app: &App, key: &str, id: &str) -> (f64, f64) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let router = local::router(app.clone());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..N_CLIENTS {
+        let (first, key) = (format!("{base}/v1/at-risk?limit=50&snapshot_id={id}"), key.to_owned());
+        clients.spawn(async move {
+            let http = reqwest::Client::new();
+            let (mut latencies, mut url) = (Vec::new(), first.clone());
+            for _ in 0..N_PAGES {
+                let asked = Instant::now();
+                let answer = http.get(&url).header("x-api-key", &key).send().await.unwrap();
+                let answer: Value = answer.json().await.unwrap();
+                latencies.push(asked.elapsed().as_secs_f64() * 1e3);
+                assert_eq!(answer["customers"].as_array().map(Vec::len), Some(50), "{answer}");
+                url = match answer["next_cursor"].as_str() {
+                    Some(cursor) => format!("{first}&cursor={cursor}"),
+                    None => first.clone(),
+                };
+            }
+            latencies
+        });
+    }
+    let mut latencies = clients.join_all().await.concat();
+    server.abort();
+    latencies.sort_by(f64::total_cmp);
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+    (at(0.5), at(0.99))
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+const fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "not met" }
+}
