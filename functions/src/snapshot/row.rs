@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use nextbest_models::action::CampaignType;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::decision::{Decision, FunnelStage};
@@ -149,7 +150,8 @@ impl<'a> Scorers<'a> {
         let drivers = raising.map(|part| part.code.to_owned()).collect();
         let decision =
             decide(&project.policy, &situation, &Question { max_actions: 1, ..Question::default() });
-        let recommended = recommended(&decision);
+        let saving = project.settings.uplifts.get(SAVE).map_or(&[][..], |rule| &rule.campaign_type);
+        let recommended = recommended(&decision, saving);
         let clv = self.clv(stored);
         let save_uplift = self.save.map(|model| {
             // The outcome is churn: less of it is what is gained.
@@ -212,12 +214,15 @@ const fn band(probability: f64) -> &'static str {
     }
 }
 
-/// What would be decided now, exploration aside: by the same policy, caps, budgets and control group.
-fn recommended(decision: &Decision) -> Option<Recommended> {
+/// What would be decided now, exploration aside: by the same policy, caps, budgets and control group. Of what may be offered,
+/// an action of the `saving` campaign types goes before all others: it is what uplift speaks of.
+fn recommended(decision: &Decision, saving: &[CampaignType]) -> Option<Recommended> {
     // The first by priority, whichever exploration drew.
     let all = decision.actions.iter().chain(&decision.outranked);
+    let saves = |campaign: &CampaignType| saving.contains(campaign);
     let best = all.max_by(|a, b| {
         (a.mandatory.cmp(&b.mandatory))
+            .then_with(|| saves(&a.campaign_type).cmp(&saves(&b.campaign_type)))
             .then_with(|| a.priority.total_cmp(&b.priority))
             .then_with(|| b.action_id.cmp(&a.action_id))
     })?;
