@@ -172,14 +172,19 @@ pub fn fold(schema: &Schema, id: &CustomerId, events: &[Event], as_of: Timestamp
 }
 
 /// Whether the customer is still one by the project's `[activity]` rule.
-fn is_active(project: &Project, customer: &Customer, cutoff: Timestamp) -> bool {
+pub(crate) fn is_active(project: &Project, customer: &Customer, cutoff: Timestamp) -> bool {
     let window_days = project.settings.activity.window_days;
     customer.inactive_days(&project.schema, cutoff.day()).is_some_and(|days| days <= window_days)
 }
 
 /// The label at `cutoff`, if its horizon has run out by `as_of`: whether (or whether none) of the label's events
 /// happened in it and still stands by what is known.
-fn outcome(label: &LabelRule, known: &[Event], cutoff: Timestamp, as_of: Timestamp) -> Option<bool> {
+pub(crate) fn outcome(
+    label: &LabelRule,
+    known: &[Event],
+    cutoff: Timestamp,
+    as_of: Timestamp,
+) -> Option<bool> {
     let end = cutoff.plus_days(label.horizon_days);
     if end > as_of {
         return None;
