@@ -94,8 +94,8 @@ fn metrics(metrics: &[Metric]) -> String {
         );
     }
     table(&["", "value", "95 % interval", "definition, and what was counted"], &rows).replacen(
-        "definition,",
-        "<span class=level>definition,",
+        "<th>definition",
+        "<th class=level>definition",
         1,
     )
 }
