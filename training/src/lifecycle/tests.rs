@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::event::{AttributeValue, Event, EventDraft, Reference};
 use nextbest_models::project::Project;
-use nextbest_models::units::{DAY_MS, Timestamp};
+use nextbest_models::units::{DAY_MS, Money, Timestamp};
 
 use super::*;
 
@@ -66,6 +66,10 @@ fn made(who: usize, number: usize, kind: &str, on: i32) -> Made {
             event_type: kind.to_owned(),
             occurred_at: Some(day(on).plus_millis(DAY_MS / 2)),
             customer_id: Some(format!("c{who}")),
+            // The fold books a qualifying event by its value.
+            value: kind
+                .starts_with("order_")
+                .then(|| Money { amount_minor: 1000, currency: "GBP".parse().unwrap() }),
             ..EventDraft::default()
         },
     }
