@@ -176,10 +176,9 @@ impl Look<'_> {
 
     fn words_of_loss(&self, churn: &[ChurnAt]) -> [Words; 3] {
         let settings = &self.project.settings;
-        let rule = self.label().map_or_else(
-            || "needs [labels.churn] in nextbest.toml".to_owned(),
-            |label| crate::diagnostics::in_words(label),
-        );
+        let rule = self
+            .label()
+            .map_or_else(|| "needs [labels.churn] in nextbest.toml".to_owned(), crate::diagnostics::in_words);
         let at = churn.last().map_or_else(String::new, |last| format!(" on {}", last.cutoff.day()));
         let population = format!(
             "Among customers active{at}: an order within {} days before ([activity])",

@@ -75,7 +75,7 @@ fn what_has_not_matured_is_not_told() {
         made(1, 2, "order_placed", 5).event(),
         made(1, 3, "contacted", 8).naming("d", "bundle").event(),
     ]);
-    let report = look_at(&shop(), day(12), &[events.clone()]);
+    let report = look_at(&shop(), day(12), std::slice::from_ref(&events));
     check(&report);
     let told = codes(&report);
     assert_eq!(told["activation"], Some(Code::NotMatured), "though the second order is there already");
@@ -88,7 +88,7 @@ fn what_has_not_matured_is_not_told() {
     );
     assert!(report.moves.is_empty() && report.notes.iter().any(|note| note.contains("log_too_short")));
     // The first order was on day 0: its 60 days, today not included, are over at the start of day 61.
-    let on = |at: i32| look_at(&shop(), day(at), &[events.clone()]);
+    let on = |at: i32| look_at(&shop(), day(at), std::slice::from_ref(&events));
     assert_eq!(codes(&on(60))["activation"], Some(Code::NotMatured));
     assert_eq!(counts(&on(61), "activation"), (Some(1), 1));
     // January and February have 59 days.
