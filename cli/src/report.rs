@@ -1,4 +1,5 @@
-//! `nextbest report`: what the policy does to the customers of a project, and what prices they were shown.
+//! `nextbest report`: what the policy does to the customers of a project, what prices they were shown,
+//! and what becomes of them.
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::folder::Folder;
 use crate::load::present;
 use crate::progress;
 
+mod metrics;
 mod prices;
 
 /// What `nextbest report` takes.
@@ -32,6 +34,8 @@ enum What {
     Decisions(Decisions),
     /// What prices were shown to whom, ladders and elasticities, and margins beside what was expected.
     Prices(prices::Args),
+    /// What becomes of customers: activation, retention, churn, loyalty, stages, promoters, contacts.
+    Metrics(metrics::Args),
 }
 
 /// What `nextbest report decisions` takes.
@@ -56,6 +60,7 @@ pub fn run(args: &Args) -> Outcome {
     let args = match &args.what {
         What::Decisions(args) => args,
         What::Prices(args) => return prices::run(args),
+        What::Metrics(args) => return metrics::run(args),
     };
     let folder = Folder::open(&args.project)?;
     let report = decide_all(&folder, args.as_of)?;

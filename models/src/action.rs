@@ -39,6 +39,24 @@ impl CampaignType {
         Self::Recovery,
         Self::Service,
     ];
+
+    /// The name in files and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FollowUp => "follow_up",
+            Self::Remarketing => "remarketing",
+            Self::KeepWarm => "keep_warm",
+            Self::ReEngage => "re_engage",
+            Self::Upsell => "upsell",
+            Self::Survey => "survey",
+            Self::Referral => "referral",
+            Self::Renewal => "renewal",
+            Self::PreventDefection => "prevent_defection",
+            Self::Recovery => "recovery",
+            Self::Service => "service",
+        }
+    }
 }
 
 /// The creative or channel form of an action.

@@ -23,6 +23,7 @@ pub mod uplift;
 pub mod foreign;
 pub mod decisions;
 pub mod prices;
+pub mod lifecycle;
 pub mod report;
 pub mod seal;
 pub mod event_log;

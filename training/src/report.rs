@@ -19,6 +19,7 @@ mod curves;
 mod decisions;
 mod diagnostics;
 mod fit;
+mod lifecycle;
 mod lifetime;
 mod plot;
 mod prices;
@@ -26,6 +27,7 @@ mod uplift;
 
 pub use decisions::decisions_html;
 pub use fit::fit_html;
+pub use lifecycle::{interval, lifecycle_html};
 pub use lifetime::lifetime_html;
 pub use prices::prices_html;
 pub use uplift::uplift_html;

@@ -148,14 +148,14 @@ impl ResponsePlan {
 }
 
 /// When successes happened, by the decision or the action they name.
-struct Successes<'a> {
+pub(crate) struct Successes<'a> {
     by_decision: BTreeMap<&'a str, Vec<(Timestamp, Option<&'a str>)>>,
     by_action: BTreeMap<&'a str, Vec<Timestamp>>,
     horizon_days: i32,
 }
 
 impl<'a> Successes<'a> {
-    fn of(rule: &ResponseRule, known: &'a [Event]) -> Self {
+    pub(crate) fn of(rule: &ResponseRule, known: &'a [Event]) -> Self {
         let (mut by_decision, mut by_action) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
         for event in known.iter().filter(|event| rule.event.contains(&event.event_type)) {
             let action = event.action_id.as_deref();
@@ -170,7 +170,7 @@ impl<'a> Successes<'a> {
 
     /// Whether one followed `contact` within the horizon: one that names its decision, and its action where it names one;
     /// where either names no decision, one of its action.
-    fn follow(&self, contact: &Event) -> bool {
+    pub(crate) fn follow(&self, contact: &Event) -> bool {
         let (from, until) = (contact.occurred_at, contact.occurred_at.plus_days(self.horizon_days));
         let within = |at: &Timestamp| from <= *at && *at < until;
         let own = contact.action_id.as_deref();

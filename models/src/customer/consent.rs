@@ -123,6 +123,14 @@ impl Consents {
     }
 }
 
+/// Whether `event` withdraws consent to be contacted, through one channel or all.
+#[must_use]
+pub fn is_withdrawal(event: &Event) -> bool {
+    let says_no = event.event_type == EventType::ConsentChanged
+        && flag(event, "granted").or_else(|| flag(event, "marketing")) == Some(false);
+    says_no && matches!(event.text("purpose"), None | Some("marketing"))
+}
+
 fn flag(event: &Event, name: &str) -> Option<bool> {
     match event.attributes.get(name)? {
         AttributeValue::Flag(flag) => Some(*flag),

@@ -1,0 +1,96 @@
+//! `nextbest report metrics`: one pass over the event log, a page, a table.
+
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use nextbest_models::units::Timestamp;
+use nextbest_training::event_log::EventLog;
+use nextbest_training::lifecycle::{LifecycleReport, Look, Tally, Unit};
+use nextbest_training::report::{interval, lifecycle_html};
+use rayon::prelude::*;
+
+use crate::exit::{Failure, Outcome, say};
+use crate::folder::Folder;
+use crate::load::present;
+use crate::progress;
+
+/// What `nextbest report metrics` takes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  nextbest report metrics --project examples/shop")]
+pub struct Args {
+    /// The project folder, with an event log.
+    #[arg(long, default_value = "examples/shop", value_name = "DIR")]
+    project: PathBuf,
+    /// Only what was known before this moment; default: the end of the log.
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<Timestamp>,
+    /// Where the page goes; default: DIR/artifacts/metrics.html.
+    #[arg(long, value_name = "FILE.html")]
+    out: Option<PathBuf>,
+    /// Print the report as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Counts, writes the page, tells.
+pub fn run(args: &Args) -> Outcome {
+    let folder = Folder::open(&args.project)?;
+    let report = look(&folder, args.as_of)?;
+    let path = args.out.clone().unwrap_or_else(|| folder.artifacts().join("metrics.html"));
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(&path, lifecycle_html(&report))?;
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        say!("{}\n{}", table(&report), path.display());
+    }
+    Ok(())
+}
+
+fn look(folder: &Folder, as_of: Option<Timestamp>) -> Result<LifecycleReport, Failure> {
+    let log = EventLog::open(folder.events())?;
+    let as_of = as_of.map_or_else(|| present(&log), Ok)?;
+    let look = Look::new(&folder.project, as_of);
+    let bar = progress::bar(log.n_buckets().into(), "counting customers");
+    let count = |bucket: u32| -> Result<Tally, Failure> {
+        let mut tally = Tally::default();
+        for group in log.customers(bucket)? {
+            let (id, events) = group?;
+            look.add(&id, &events, &mut tally);
+        }
+        bar.inc(1);
+        Ok(tally)
+    };
+    let parts: Vec<Result<Tally, Failure>> = (0..log.n_buckets()).into_par_iter().map(count).collect();
+    bar.finish_and_clear();
+    let mut all = Tally::default();
+    for part in parts {
+        all.merge(&part?);
+    }
+    Ok(look.report(&all))
+}
+
+fn table(report: &LifecycleReport) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["metric", "value", "95 % interval", "of"]);
+    for metric in &report.metrics {
+        let (value, between) = interval(metric.unit, &metric.measure);
+        let of = format!("{} {}", metric.measure.denominator, metric.denominator_is);
+        table.add_row([metric.title.to_owned(), value, between, of]);
+    }
+    table.column_mut(1).into_iter().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    let stages = report
+        .stages
+        .iter()
+        .filter(|one| one.share.numerator > Some(0))
+        .map(|one| format!("{} {}", one.stage.as_str(), interval(Unit::Share, &one.share).0));
+    let notes: String = report.notes.iter().map(|note| format!("\nnote: {note}")).collect();
+    format!(
+        "{} customers as of {}\n{table}\nstages: {}{notes}",
+        report.n_customers,
+        report.as_of,
+        stages.collect::<Vec<_>>().join(", ")
+    )
+}
