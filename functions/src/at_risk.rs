@@ -120,7 +120,7 @@ struct Recommended {
     channel: String,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Query(filter): Query<Filter>,

@@ -35,8 +35,10 @@ pub const CATCH_UP_DAYS: i32 = 7;
 
 const SEGMENTS: i32 = 4;
 const DRIVERS: usize = 3;
-const HIGH: f64 = 0.5;
-const MEDIUM: f64 = 0.25;
+/// Least probability of the band `high`.
+pub(crate) const HIGH: f64 = 0.5;
+/// Least probability of the band `medium`.
+pub(crate) const MEDIUM: f64 = 0.25;
 
 /// Why there is no new snapshot; the last one stays in use.
 #[derive(Debug, thiserror::Error)]
