@@ -30,7 +30,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::problem::Problem;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// Whoever asks for a part of a page says so; a part cannot lead to another page by itself.
 const PART: HeaderName = HeaderName::from_static("hx-request");

@@ -61,8 +61,13 @@ impl Browser {
     /// Sends the form of the sign-in from a page of ours.
     async fn sign_in(&mut self, secret: &str, next: &str) -> Page {
         let base = self.base.clone();
-        let page = self.ask("POST", "/console/sign-in", &[("origin", &base)], &format!("key={secret}&next={next}")).await;
-        self.cookie = page.headers.get(SET_COOKIE).map(|set| set.to_str().unwrap().split(';').next().unwrap().to_owned());
+        let page = self
+            .ask("POST", "/console/sign-in", &[("origin", &base)], &format!("key={secret}&next={next}"))
+            .await;
+        self.cookie = page
+            .headers
+            .get(SET_COOKIE)
+            .map(|set| set.to_str().unwrap().split(';').next().unwrap().to_owned());
         page
     }
 }
@@ -74,7 +79,12 @@ fn address(route: &Route) -> String {
 
 /// Customers with two orders, the last of them `n` days ago, and a list of them.
 async fn shop(n_customers: usize) -> World {
-    let world = World::new("").await;
+    ruled("", n_customers).await
+}
+
+/// The same under `policy`.
+async fn ruled(policy: &str, n_customers: usize) -> World {
+    let world = World::new(policy).await;
     let customers: Vec<String> = (0..n_customers).map(|n| format!("C {n:03}")).collect();
     for (n, customer) in customers.iter().enumerate() {
         let days = i32::try_from(n % 80).unwrap() + 1;
@@ -113,7 +123,10 @@ async fn nobody_sees_a_page_without_a_session_or_a_key_of_the_desk() {
             assert!(page.header("location").starts_with("/console/sign-in?next=%2Fconsole"), "{path}");
             assert_eq!(page.text, "", "{path}");
             let part = browser.ask(route.method, &path, &[("hx-request", "true")], "").await;
-            assert_eq!((part.status, part.header("hx-redirect")), (StatusCode::UNAUTHORIZED, "/console/sign-in"));
+            assert_eq!(
+                (part.status, part.header("hx-redirect")),
+                (StatusCode::UNAUTHORIZED, "/console/sign-in")
+            );
         }
         for &role in Role::ALL {
             let page = browser.ask(route.method, &path, &[("x-api-key", key(&world.keys, role))], "").await;
@@ -136,7 +149,11 @@ async fn only_keys_of_the_desk_begin_a_session_and_it_opens_nothing_else() {
             assert!(page.text.contains("role=\"alert\""));
             continue;
         }
-        assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/console/models"), "{role}");
+        assert_eq!(
+            (page.status, page.header("location")),
+            (StatusCode::SEE_OTHER, "/console/models"),
+            "{role}"
+        );
         let set = page.headers[SET_COOKIE].to_str().unwrap();
         for attribute in ["; HttpOnly", "; SameSite=Strict", "; Path=/console", "; Max-Age=28800"] {
             assert!(set.contains(attribute), "{set}");
@@ -146,7 +163,11 @@ async fn only_keys_of_the_desk_begin_a_session_and_it_opens_nothing_else() {
             let missing = route.path.contains("{id}");
             let fine = page.status == StatusCode::OK || route.path == "/console" || missing;
             assert!(fine, "{} as {role}: {}", route.path, page.status);
-            assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{}", route.path);
+            assert!(
+                page.header("content-security-policy").starts_with("default-src 'none'"),
+                "{}",
+                route.path
+            );
         }
         // The session is no key of the interface.
         assert_eq!(browser.get("/v1/at-risk").await.status, StatusCode::UNAUTHORIZED);
@@ -171,7 +192,7 @@ async fn a_form_of_another_site_begins_and_ends_nothing() {
 
 #[tokio::test]
 async fn a_session_ends_after_eight_hours_with_its_key_and_on_request() {
-    let world = World::new("").await;
+    let mut world = World::new("").await;
     let mut browser = desk(&world).await;
     assert_eq!(browser.get("/console/models").await.status, StatusCode::OK);
     let hours = |n: i64, ms: i64| -> Timestamp { now().plus_millis(n * 3_600_000 + ms) };
@@ -182,14 +203,15 @@ async fn a_session_ends_after_eight_hours_with_its_key_and_on_request() {
     }
     // A server that holds other keys of the same roles, but signs with the same.
     let (keys, _) = nextbest_functions::keys::Keys::generate().unwrap();
-    let mut rotated = world.config.clone();
-    rotated.keys = keys;
-    let other = World { config: rotated, ..world };
-    let (base, _) = other.again(now()).await;
+    world.config.keys = keys;
+    let (base, _) = world.again(now()).await;
     let after = Browser { base, client: browser.client.clone(), cookie: browser.cookie.clone() };
     assert_eq!(after.get("/console/models").await.status, StatusCode::SEE_OTHER);
     let out = browser.ask("POST", "/console/sign-out", &[("origin", &browser.base)], "").await;
-    assert_eq!((out.status, out.headers[LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/console/sign-in"));
+    assert_eq!(
+        (out.status, out.headers[LOCATION].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/console/sign-in")
+    );
     let set = out.headers[SET_COOKIE].to_str().unwrap();
     assert!(set.starts_with("nextbest_session=;") && set.contains("Max-Age=0"), "{set}");
     browser.cookie = None;
@@ -213,7 +235,8 @@ async fn the_list_is_filtered_and_worked_off_page_by_page() {
         seen.extend(ids(&page));
         let next = page.text.split("<a href=\"").find(|part| part.contains("rel=\"next\""));
         // The part that names the next page begins with its address.
-        let next = next.filter(|_| size == 50).map(|part| part.split('"').next().unwrap().replace("&amp;", "&"));
+        let next =
+            next.filter(|_| size == 50).map(|part| part.split('"').next().unwrap().replace("&amp;", "&"));
         match next {
             Some(next) => path = next,
             None => assert_eq!(size, 20),
@@ -234,10 +257,16 @@ async fn the_list_is_filtered_and_worked_off_page_by_page() {
     assert_eq!(count("segment=advocate").await, 0);
     let medium = count("band=medium").await;
     assert_eq!(medium, count("min_risk=25").await);
-    for (query, told) in [("min_risk=101", "min_risk"), ("band=top", "band"), ("segment=none", "segment"), ("sort=x", "sort")] {
+    for (query, told) in
+        [("min_risk=101", "min_risk"), ("band=top", "band"), ("segment=none", "advocate"), ("sort=x", "sort")]
+    {
         let page = browser.get(&format!("/console/at-risk?{query}")).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
-        assert!(page.text.contains("<h1>Bad Request</h1>") && page.text.contains(told), "{query}: {}", page.text);
+        assert!(
+            page.text.contains("<h1>Bad Request</h1>") && page.text.contains(told),
+            "{query}: {}",
+            page.text
+        );
     }
     let page = browser.get("/console/at-risk").await;
     for words in ["no lifetime value model yet", "no uplift model yet", "no record of consent yet"] {
@@ -253,7 +282,9 @@ async fn the_slider_tells_the_point_it_stands_at_with_a_script_and_without() {
     assert!(first.contains("<dd>12 of 40</dd>"), "a third of the tenths is where it begins");
     for (tenth, n) in [(1, 4), (5, 20), (10, 40)] {
         let told = format!("<dd>{n} of 40</dd>");
-        let part = browser.ask("GET", &format!("/console/at-risk/cutoff?cutoff={tenth}"), &[("hx-request", "true")], "").await;
+        let part = browser
+            .ask("GET", &format!("/console/at-risk/cutoff?cutoff={tenth}"), &[("hx-request", "true")], "")
+            .await;
         assert!(part.text.contains(&told) && !part.text.contains("<html"), "{}", part.text);
         let whole = browser.get(&format!("/console/at-risk?cutoff={tenth}")).await;
         assert!(whole.text.contains(&told) && whole.text.contains("<html"));
@@ -271,18 +302,38 @@ async fn a_customer_is_found_and_told() {
     assert_eq!(found.header("location"), "/console/customers/C%20001");
     let page = browser.get(found.header("location")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-    for words in ["Customer C 001", "Scores", "What would be decided now", "Changes of stage", "Features", "Why not"] {
+    for words in
+        ["Customer C 001", "Scores", "What would be decided now", "Changes of stage", "Features", "Outcome: "]
+    {
         assert!(page.text.contains(words), "{words}");
     }
-    let price = browser.ask("GET", "/console/customers/C%20001/price?sku=MUG", &[("hx-request", "true")], "").await;
+    let price =
+        browser.ask("GET", "/console/customers/C%20001/price?sku=MUG", &[("hx-request", "true")], "").await;
     assert!(price.text.contains("Would be quoted") && !price.text.contains("<html"), "{}", price.text);
     assert!(browser.get("/console/customers/C%20001/price?sku=MUG").await.text.contains("<html"));
     let unknown = browser.get("/console/customers/%3Cscript%3E").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
-    assert!(unknown.text.contains("&lt;script&gt;") && !unknown.text.contains("<script>"), "{}", unknown.text);
+    assert!(
+        unknown.text.contains("&lt;script&gt;") && !unknown.text.contains("<script>"),
+        "{}",
+        unknown.text
+    );
     // Looking wrote nothing.
     let at = now().as_millis() / 1000;
     assert!(world.app.store.decision("dec_1", at).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn who_is_held_out_is_told_so_with_every_action_that_fell() {
+    let world = ruled("[control.policy]\nshare = 1.0\nsalt = \"p\"\n", 1).await;
+    let browser = desk(&world).await;
+    assert!(browser.get("/console/at-risk").await.text.contains("held out of the policy"));
+    let page = browser.get("/console/customers/C%20000").await.text;
+    assert!(page.contains("Why not") && page.contains("<dd>held out of the policy</dd>"), "{page}");
+    let actions = world.app.project.policy.actions().filter(|action| {
+        page.contains(&format!("<th scope=\"row\">{}</th>", action.id.to_string().replace('_', " ")))
+    });
+    assert_eq!(actions.count(), world.app.project.policy.actions().len());
 }
 
 #[tokio::test]
@@ -296,7 +347,10 @@ async fn models_prices_and_reports_are_shown_from_what_is_there() {
     }
     assert!(browser.get("/console/prices").await.text.contains("href=\"/console/prices/LAMP\""));
     let mug = browser.get("/console/prices/MUG").await.text;
-    assert!(mug.contains("Elasticity") && mug.contains("-2.00 (-2.40 to -1.60)") && mug.contains("(quoted)"), "{mug}");
+    assert!(
+        mug.contains("Elasticity") && mug.contains("-2.00 (-2.40 to -1.60)") && mug.contains("(quoted)"),
+        "{mug}"
+    );
     assert_eq!(browser.get("/console/prices/none").await.status, StatusCode::NOT_FOUND);
 
     assert!(browser.get("/console/actions").await.text.contains("nextbest report decisions"));
@@ -309,7 +363,11 @@ async fn models_prices_and_reports_are_shown_from_what_is_there() {
     assert_eq!((report.status, report.text.as_str()), (StatusCode::OK, "<!doctype html><p>reach"));
     assert!(report.header("content-security-policy").ends_with("sandbox"));
     for name in ["other.html", "mini.nba", "..%2Fpolicy.toml", "CURRENT"] {
-        assert_eq!(browser.get(&format!("/console/reports/{name}")).await.status, StatusCode::NOT_FOUND, "{name}");
+        assert_eq!(
+            browser.get(&format!("/console/reports/{name}")).await.status,
+            StatusCode::NOT_FOUND,
+            "{name}"
+        );
     }
 }
 
@@ -335,5 +393,9 @@ async fn the_first_page_is_below_100_kb_and_asks_nobody_else() {
         assert!(!page.text.contains(outside), "{outside}");
     }
     let scripts: Vec<&str> = page.text.split("<script").skip(1).collect();
-    assert!(scripts.iter().all(|script| script.contains("src=\"/console/assets/") && script.contains("></script>")));
+    assert!(
+        scripts
+            .iter()
+            .all(|script| script.contains("src=\"/console/assets/") && script.contains("></script>"))
+    );
 }

@@ -31,7 +31,14 @@ const SORT: &str = "value_at_risk";
 const BANDS: &[(&str, &str, f64)] = &[("high", "high", HIGH), ("medium", "medium or high", MEDIUM)];
 
 const COLUMNS: &[Column] = &[
-    Column { title: "Customer", sort: None, field: "customer_id", number: false, wide: false, cell: customer },
+    Column {
+        title: "Customer",
+        sort: None,
+        field: "customer_id",
+        number: false,
+        wide: false,
+        cell: customer,
+    },
     Column { title: "Churn", sort: None, field: "churn_probability", number: true, wide: false, cell: churn },
     Column { title: "Band", sort: None, field: "band", number: false, wide: false, cell: band },
     Column { title: "Stage", sort: None, field: "lifecycle_stage", number: false, wide: true, cell: stage },
@@ -76,8 +83,22 @@ const COLUMNS: &[Column] = &[
         cell: |row, currency| html! { (words::money(&row["net_save_value_minor"], currency)) },
     },
     Column { title: "Why", sort: None, field: "driver_reasons", number: false, wide: true, cell: why },
-    Column { title: "Recommended", sort: None, field: "recommended", number: false, wide: false, cell: recommended },
-    Column { title: "May be contacted", sort: None, field: "contactable", number: false, wide: true, cell: contactable },
+    Column {
+        title: "Recommended",
+        sort: None,
+        field: "recommended",
+        number: false,
+        wide: false,
+        cell: recommended,
+    },
+    Column {
+        title: "May be contacted",
+        sort: None,
+        field: "contactable",
+        number: false,
+        wide: true,
+        cell: contactable,
+    },
 ];
 
 /// The query: fields of the form as they were sent, empty ones included.
@@ -283,7 +304,9 @@ fn why(row: &Value, _: Currency) -> Markup {
 
 fn recommended(row: &Value, _: Currency) -> Markup {
     match row["recommended"]["action_id"].as_str() {
-        Some(action) => html! { (words::of_code(action)) " by " (words::coded(&row["recommended"]["channel"])) },
+        Some(action) => {
+            html! { (words::of_code(action)) " by " (words::coded(&row["recommended"]["channel"])) }
+        }
         None => html! { "nothing" },
     }
 }

@@ -147,7 +147,8 @@ fn one_score(score: &Value) -> Markup {
 
 fn decision_section(app: &App, decided: &Value) -> Markup {
     let currency = app.project.settings.currency;
-    let offered: Vec<&str> = rows(decided, "actions").iter().filter_map(|one| one["action_id"].as_str()).collect();
+    let offered: Vec<&str> =
+        rows(decided, "actions").iter().filter_map(|one| one["action_id"].as_str()).collect();
     let degraded: Vec<String> = rows(decided, "degraded").iter().map(words::coded).collect();
     html! {
         section aria-labelledby="decision" {

@@ -115,7 +115,8 @@ pub(super) fn told(quote: &Value, currency: Currency) -> Markup {
     let item = &quote["items"][0];
     let money = |field: &Value| words::money(field, currency);
     let elasticity = &item["elasticity"];
-    let degraded: Vec<String> = quote["degraded"].as_array().into_iter().flatten().map(words::coded).collect();
+    let degraded: Vec<String> =
+        quote["degraded"].as_array().into_iter().flatten().map(words::coded).collect();
     html! {
         dl.told {
             div { dt { "Would be quoted" } dd { strong { (money(&item["quoted_price_minor"])) } } }

@@ -46,8 +46,7 @@ pub(crate) fn admit(app: &App, headers: &HeaderMap, access: Access) -> Option<Ca
     let claims: Claims = app.quote_keys.verify(cookie(headers)?).ok()?;
     let holds = claims.iss == ISSUER && seconds(app.clock.now()) < claims.exp;
     let known = app.auth.mode() == AuthMode::ApiKey && app.auth.keys().holds(claims.role, &claims.key);
-    (holds && known && access.admits(claims.role))
-        .then(|| Caller { name: claims.role.as_str().to_owned() })
+    (holds && known && access.admits(claims.role)).then(|| Caller { name: claims.role.as_str().to_owned() })
 }
 
 const fn seconds(at: Timestamp) -> i64 {
@@ -130,7 +129,8 @@ fn no_signing_key() -> Problem {
 /// Behind API Gateway the browser came by TLS, and shall send the cookie by nothing else.
 fn set_cookie(token: &str, seconds: i64, tls: bool) -> HeaderValue {
     let secure = if tls { "; Secure" } else { "" };
-    let text = format!("{COOKIE}={token}; Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let text =
+        format!("{COOKIE}={token}; Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     // A compact JWS is of letters, digits, '-', '_' and '.'.
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
@@ -187,7 +187,9 @@ mod tests {
         for inside in ["/console", "/console/customers/C%201?sku=MUG"] {
             assert_eq!(place(inside), inside);
         }
-        for outside in ["", "https://example.com", "//example.com", "/consolex", "/console/\\evil", "/console/\n"] {
+        for outside in
+            ["", "https://example.com", "//example.com", "/consolex", "/console/\\evil", "/console/\n"]
+        {
             assert_eq!(place(outside), "/console/at-risk", "{outside:?}");
         }
     }

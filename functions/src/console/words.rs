@@ -55,9 +55,10 @@ pub(super) fn money(field: &Value, currency: Currency) -> String {
 /// Minor units that need not be whole, as money.
 #[expect(clippy::cast_possible_truncation, reason = "amounts stay far below 2^53")]
 pub(super) fn about(field: &Value, currency: Currency) -> String {
-    field.as_f64().map_or_else(|| "-".to_owned(), |amount| {
-        Money { amount_minor: amount.round() as i64, currency }.to_string()
-    })
+    field.as_f64().map_or_else(
+        || "-".to_owned(),
+        |amount| Money { amount_minor: amount.round() as i64, currency }.to_string(),
+    )
 }
 
 /// A number, in as many digits as tell something.

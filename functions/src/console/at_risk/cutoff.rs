@@ -78,7 +78,8 @@ fn drawn(points: &[Value], at: usize, currency: Currency) -> Markup {
 /// The point in words.
 fn told(point: &Value, all: &Value, currency: Currency) -> Markup {
     let [n, churners, expected] =
-        [&point["n_customers"], &point["expected_churners"], &all["expected_churners"]].map(|v| v.as_f64().unwrap_or(0.0));
+        [&point["n_customers"], &point["expected_churners"], &all["expected_churners"]]
+            .map(|v| v.as_f64().unwrap_or(0.0));
     html! {
         dl.told role="status" aria-live="polite" {
             div { dt { "Customers contacted" } dd { (point["n_customers"]) " of " (all["n_customers"]) } }
@@ -106,7 +107,8 @@ fn curve(points: &[Value], at: usize) -> Markup {
     let all = points.last().map_or(1.0, |last| of(last, "n_customers")).max(1.0);
     let line = |name: &str| {
         let start = std::iter::once(format!("{:.1},{:.1}", x(0.0), y(0.0)));
-        let rest = points.iter().map(|p| format!("{:.1},{:.1}", x(of(p, "n_customers") / all), y(of(p, name))));
+        let rest =
+            points.iter().map(|p| format!("{:.1},{:.1}", x(of(p, "n_customers") / all), y(of(p, name))));
         start.chain(rest).collect::<Vec<_>>().join(" ")
     };
     let here = x(points.get(at).map_or(0.0, |point| of(point, "n_customers")) / all);
