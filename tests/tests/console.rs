@@ -5,6 +5,7 @@
 use nextbest_functions::keys::Role;
 use nextbest_functions::route::{Access, PAGES, Route};
 use nextbest_functions::snapshot;
+use nextbest_models::customer::CustomerId;
 use nextbest_models::units::Timestamp;
 use nextbest_tests::fixture::{key, now, order_json};
 use nextbest_tests::world::World;
@@ -325,10 +326,15 @@ async fn a_customer_is_found_and_told() {
 
 #[tokio::test]
 async fn who_is_held_out_is_told_so_with_every_action_that_fell() {
-    let world = ruled("[control.policy]\nshare = 1.0\nsalt = \"p\"\n", 1).await;
+    let world = ruled("[control.policy]\nshare = 0.5\nsalt = \"p\"\n", 16).await;
     let browser = desk(&world).await;
     assert!(browser.get("/console/at-risk").await.text.contains("held out of the policy"));
-    let page = browser.get("/console/customers/C%20000").await.text;
+    let held_out = (0..16).map(|n| format!("C {n:03}")).find(|id| {
+        let id = CustomerId::new(id.clone()).unwrap();
+        world.app.project.policy.control().assign(&id, now()).policy
+    });
+    let path = format!("/console/customers/{}", held_out.unwrap().replace(' ', "%20"));
+    let page = browser.get(&path).await.text;
     assert!(page.contains("Why not") && page.contains("<dd>held out of the policy</dd>"), "{page}");
     let actions = world.app.project.policy.actions().filter(|action| {
         page.contains(&format!("<th scope=\"row\">{}</th>", action.id.to_string().replace('_', " ")))

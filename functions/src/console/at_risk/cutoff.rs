@@ -18,7 +18,7 @@ use crate::request::Query;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 44.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 
@@ -81,14 +81,14 @@ fn told(point: &Value, all: &Value, currency: Currency) -> Markup {
         [&point["n_customers"], &point["expected_churners"], &all["expected_churners"]]
             .map(|v| v.as_f64().unwrap_or(0.0));
     html! {
-        dl.told role="status" aria-live="polite" {
+        div role="status" { dl.told {
             div { dt { "Customers contacted" } dd { (point["n_customers"]) " of " (all["n_customers"]) } }
             div { dt { "Churners among them" } dd { (format!("{churners:.1} of {expected:.1} expected ({})", words::percent(&point["share_of_churners"]))) } }
             div { dt { "Others contacted" } dd { (format!("{:.1}", (n - churners).max(0.0))) } }
             div { dt { "Value at risk among them" } dd { (words::percent(&point["share_of_value_at_risk"])) } }
             @if point["cost_minor"].is_number() { div { dt { "Cost of contacts" } dd { (words::about(&point["cost_minor"], currency)) } } }
             @if point["net_value_minor"].is_number() { div { dt { "Net value" } dd { (words::about(&point["net_value_minor"], currency)) } } }
-        }
+        } }
     }
 }
 
