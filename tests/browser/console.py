@@ -35,7 +35,7 @@ class Desk:
 
     def look(self, what):
         """A screenshot, and axe's findings of weight."""
-        self.page.screenshot(path=self.folder / f"{self.name}-{what}.png", full_page=what != "at-risk")
+        self.page.screenshot(path=self.folder / f"{self.name}-{what}.png", full_page=not what.startswith("at-risk"))
         found = Axe().run(self.page).response["violations"]
         for one in found:
             print(f"  axe {self.name} {what}: {one['impact']} {one['id']}: {one['nodes'][0]['html'][:160]}")
@@ -120,6 +120,8 @@ def main(base, key, folder):
             desk.look("sign-in")
             desk.sign_in(key)
             desk.look("at-risk")
+            desk.page.locator("#list").evaluate("heading => heading.scrollIntoView()")
+            desk.look("at-risk-list")
             if name == "light":
                 clicks(desk)
                 keys_only(desk)

@@ -2,8 +2,6 @@
 //!
 //! Skipped, in words, where there is no Chromium or no playwright; scripts/test.sh brings the latter.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -17,10 +17,10 @@ use crate::request::Query;
 /// The drawing, in its own units.
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 240.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = 24.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 34.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 34.0;
+const BOTTOM: f64 = 36.0;
 
 /// GET /console/at-risk/cutoff: what is below the slider.
 pub(in crate::console) async fn show(
@@ -119,7 +119,7 @@ fn curve(points: &[Value], at: usize) -> Markup {
                 @for share in quarters {
                     line.grid x1=(x(0.0)) x2=(x(1.0)) y1=(y(share)) y2=(y(share)) {}
                     text.end x=(x(0.0) - 6.0) y=(y(share) + 4.0) { (100.0 * share) " %" }
-                    text.middle x=(x(share)) y=(HEIGHT - BOTTOM + 16.0) { (100.0 * share) " %" }
+                    text.middle x=(x(share)) y=(HEIGHT - BOTTOM + 20.0) { (100.0 * share) " %" }
                 }
                 line.chance x1=(x(0.0)) y1=(y(0.0)) x2=(x(1.0)) y2=(y(1.0)) {}
                 polyline.churners points=(line("share_of_churners")) {}
