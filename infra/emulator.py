@@ -218,6 +218,15 @@ class Stack:
             except ValueError:
                 return error.code, text.decode(errors="replace")
 
+    def page(self, path, headers):
+        """The status and text of a GET."""
+        url = f"{self.emulator.url}/_aws/execute-api/{self.outputs['ApiId']}/$default{path}"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=REQUEST_SECONDS) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace")
+
 
 # A transaction is allowed by what it does: there is no permission of its own.
 PARTS_OF_TRANSACTION = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}

@@ -59,6 +59,7 @@ FUNCTION_OF_PATH = {
     "/v1/prices": "PriceFunction",
     "/v1/at-risk": "AtRiskFunction",
     "/v1/scores": "ScoreFunction",
+    "/console": "ConsoleFunction",
 }
 
 NIGHTLY = ("SnapshotFunction", "HopperFunction")
@@ -120,6 +121,12 @@ class Shop:
         answer = stack.call(method, path, body, headers, signer)
         functions = (name for prefix, name in FUNCTION_OF_PATH.items() if path.startswith(prefix))
         self.take_calls(next(functions, "NextBestActionFunction"))
+        return answer
+
+    def page(self, role, path):
+        """One page of the console with the key of `role`: status and text."""
+        answer = self.main.page(path, {"x-api-key": KEYS[role]})
+        self.take_calls("ConsoleFunction")
         return answer
 
     def take_calls(self, function):
@@ -295,6 +302,12 @@ class Callers(unittest.TestCase):
         self.assertNotEqual(page["snapshot_id"], loaded["snapshot_id"])
         ranks = [customer["rank"] for customer in page["customers"]]
         self.assertEqual(ranks, [1, 2, 3, 4, 5])
+
+    def test_retention_looks_at_a_customer_in_the_console(self):
+        for page in ("/console/at-risk", f"/console/customers/{shop.customer}", f"/console/prices/{shop.sku}"):
+            status, text = shop.page("retention", page)
+            self.assertEqual(status, 200, text)
+            self.assertTrue(text.startswith("<!DOCTYPE html>"), text)
 
     def test_crm_gets_the_contacts_the_schedule_chose_and_claims_one(self):
         # The night comes now.

@@ -48,7 +48,8 @@ pub fn run(args: &Args) -> Outcome {
         let (keys, shown) = Keys::open_or_create(&folder.keys())?;
         let clock = args.now.map_or_else(Clock::system, Clock::starting_at);
         let app = app(&folder, &open, keys, clock).await?;
-        say!("listening on http://{} over {}", listener.local_addr()?, open.place);
+        let address = listener.local_addr()?;
+        say!("listening on http://{address} over {}; the console is at http://{address}/console", open.place);
         say!("{}", key_lines(&shown, &folder));
         serve(listener, app, ctrl_c()).await
     })

@@ -1,7 +1,7 @@
 //! What a running function holds: project, artifact, store, clock, and who may call.
 //!
 //! Opened once when the process starts, where every fault is an error with a name; requests only read it. No
-//! request opens a file or a connection.
+//! request opens a file or a connection, but for the console's reports.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// What the business decides.
     pub project: Project,
+    /// Its folder.
+    pub folder: PathBuf,
     /// The models; none before the first training, and answers say so.
     pub artifact: Option<Artifact>,
     /// Customers, decisions, quotes, snapshots.
@@ -114,6 +116,7 @@ impl App {
             memory: Memory::default(),
             budgets: SpentBudgets::default(),
             beliefs: Beliefs::default(),
+            folder: config.project.clone(),
             project,
             artifact,
             store,

@@ -172,7 +172,7 @@ struct Driver {
     features: Vec<String>,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Query(filter): Query<Filter>,

@@ -44,6 +44,18 @@ impl Authenticator {
         Self { mode, keys }
     }
 
+    /// How callers are known.
+    #[must_use]
+    pub const fn mode(&self) -> AuthMode {
+        self.mode
+    }
+
+    /// The keys that open doors; none unless callers are known by key.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// The caller of a request, if `access` admits them: else 401 (unknown) or 403 (known, not admitted).
     pub fn admit(
         &self,

@@ -206,31 +206,48 @@ async fn next_best_action(
     Extension(since): Extension<Stopwatch>,
     Json(request): Json<Request>,
 ) -> Result<axum::Json<Answer>, Problem> {
-    let mut timing = Timing::start();
     let now = app.clock.now();
-    let subject = check(&app, &request)?;
+    let answer = answer(&app, &request, &request_id, since, now).await?;
+    app.metrics.answered(Function::NextBestAction, &answer.head.degraded, now);
+    Ok(axum::Json(answer))
+}
+
+/// What a decision on `request` would be; nothing is written, and nothing is counted.
+pub(crate) async fn what_if(app: &App, request: Request, request_id: &str) -> Result<Answer, Problem> {
+    let request = Request { mode: Mode::DryRun, ..request };
+    answer(app, &request, request_id, Stopwatch::start(), app.clock.now()).await
+}
+
+async fn answer(
+    app: &App,
+    request: &Request,
+    request_id: &str,
+    since: Stopwatch,
+    now: Timestamp,
+) -> Result<Answer, Problem> {
+    let mut timing = Timing::start();
+    let subject = check(app, request)?;
     let decision_id = clock::new_id("dec")?;
     timing.step("parse");
 
     let asked = Asked {
-        app: &app,
-        request: &request,
-        request_id: &request_id,
+        app,
+        request,
+        request_id,
         subject: &subject,
         decision_id: &decision_id,
         hold_as: &decision_id,
         now,
         since,
-        terms: Terms::live(&app),
+        terms: Terms::live(app),
     };
     let kept = asked.decide().await?;
     timing.step("decide");
 
-    let mut answer = compose(&app, &request, &kept);
-    app.metrics.answered(Function::NextBestAction, &answer.head.degraded, now);
+    let mut answer = compose(app, request, &kept);
     timing.step("explain");
     answer.timing_us = timing.steps();
-    Ok(axum::Json(answer))
+    Ok(answer)
 }
 
 async fn show(

@@ -13,10 +13,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::{self, Stopwatch};
+use crate::console::{self, session};
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::request::read_body;
-use crate::route;
+use crate::route::{self, Route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -45,7 +46,7 @@ async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Resp
             request.extensions_mut().insert(caller.clone());
             pass(&app, &caller, request, next).await.unwrap_or_else(IntoResponse::into_response)
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => refused(&request, problem),
     };
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -57,11 +58,26 @@ fn admit(app: &App, request: &Request) -> Result<Caller, Problem> {
     let path = request.extensions().get::<MatchedPath>();
     // What is not listed is a 404 or 405 of the fallbacks: nothing to protect.
     match path.and_then(|path| route::find(request.method().as_str(), path.as_str())) {
-        Some(route) => app.auth.admit(request.headers(), request.extensions(), route.access),
+        Some(route) => {
+            let admitted = app.auth.admit(request.headers(), request.extensions(), route.access);
+            let session = || session::admit(app, request.headers(), route.access);
+            admitted.or_else(|problem| if route.is_page() { session().ok_or(problem) } else { Err(problem) })
+        }
         None if path.is_some_and(|path| route::allowed_methods(path.as_str()).is_empty()) => {
             Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "this endpoint is not listed"))
         }
         None => Ok(Caller { name: String::new() }),
+    }
+}
+
+/// The answer to who is not admitted: in words where a browser asks for a page.
+fn refused(request: &Request, problem: Problem) -> Response {
+    let path = request.extensions().get::<MatchedPath>();
+    let route = path.and_then(|path| route::find(request.method().as_str(), path.as_str()));
+    if route.is_some_and(Route::is_page) {
+        console::refuse(request.headers(), request.uri(), &problem)
+    } else {
+        problem.into_response()
     }
 }
 

@@ -108,6 +108,16 @@ pub enum KeyFileError {
     NoEntropy(#[from] NoEntropy),
 }
 
+/// Names a key without telling it: the first 64 bits of its hash.
+#[must_use]
+pub fn fingerprint(presented: &str) -> String {
+    shorten(&hash(presented))
+}
+
+fn shorten(hash: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(&hash[..8])
+}
+
 impl Keys {
     /// One new key for every role.
     pub fn generate() -> Result<(Self, Vec<NewKey>), NoEntropy> {
@@ -133,6 +143,12 @@ impl Keys {
             }
         }
         found
+    }
+
+    /// Whether a key of `role` with this [`fingerprint`] still opens doors.
+    #[must_use]
+    pub fn holds(&self, role: Role, fingerprint: &str) -> bool {
+        self.0.iter().any(|(held, hash)| *held == role && shorten(hash) == fingerprint)
     }
 
     /// The keys in the file at `path`; made, stored hashed and returned in clear when there is no such file.

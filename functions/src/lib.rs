@@ -28,6 +28,7 @@ mod paging;
 pub mod at_risk;
 pub mod scores;
 pub mod openapi;
+pub mod console;
 pub mod local;
 pub mod learn;
 pub mod snapshot;

@@ -4,7 +4,7 @@ use axum::Router;
 
 use crate::app::App;
 use crate::route::Function;
-use crate::{at_risk, decisions, events, metrics, prices, scores};
+use crate::{at_risk, console, decisions, events, metrics, prices, scores};
 
 /// The endpoints of one function.
 pub fn routes(function: Function) -> Router<App> {
@@ -14,6 +14,7 @@ pub fn routes(function: Function) -> Router<App> {
         Function::Price => prices::routes(),
         Function::AtRisk => at_risk::routes(),
         Function::Score => scores::routes(),
+        Function::Console => console::routes(),
     }
 }
 

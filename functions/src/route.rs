@@ -1,7 +1,8 @@
 //! Every endpoint, once: which function answers it and who may call it.
 //!
-//! The routers, the role check, the API description, the template and the tests derive from [`ROUTES`]; an endpoint
-//! that is mounted but listed neither there nor in [`LOCAL_ROUTES`] is closed to everyone.
+//! The routers, the role check, the API description, the template and the tests derive from [`ROUTES`], those of the
+//! console's pages from [`PAGES`]; an endpoint that is mounted but listed neither there nor in [`LOCAL_ROUTES`] is closed
+//! to everyone.
 
 use std::fmt;
 
@@ -20,12 +21,14 @@ pub enum Function {
     AtRisk,
     /// Scores one customer.
     Score,
+    /// Shows the retention team's pages.
+    Console,
 }
 
 impl Function {
     /// Every function with an HTTP interface.
     pub const ALL: &'static [Self] =
-        &[Self::Events, Self::NextBestAction, Self::Price, Self::AtRisk, Self::Score];
+        &[Self::Events, Self::NextBestAction, Self::Price, Self::AtRisk, Self::Score, Self::Console];
 
     /// Its name: of the binary, the package and the function in the template.
     #[must_use]
@@ -36,6 +39,7 @@ impl Function {
             Self::Price => "price",
             Self::AtRisk => "at-risk",
             Self::Score => "score",
+            Self::Console => "console",
         }
     }
 }
@@ -79,6 +83,14 @@ pub struct Route {
     pub function: Option<Function>,
     /// What it does, in a sentence.
     pub summary: &'static str,
+}
+
+impl Route {
+    /// Whether it is for browsers: admitted by session too, and refused in words.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        self.function == Some(Function::Console)
+    }
 }
 
 const fn route(
@@ -175,6 +187,34 @@ pub const ROUTES: &[Route] = &[
     public("/v1/openapi.json", "This interface, described."),
 ];
 
+const fn page(path: &'static str, summary: &'static str) -> Route {
+    route("GET", path, Function::Console, &[Role::Retention], summary)
+}
+
+const fn open(method: &'static str, path: &'static str, summary: &'static str) -> Route {
+    Route { method, path, access: Access::Public, function: Some(Function::Console), summary }
+}
+
+/// The pages of the console: for browsers, by session, and no part of the described interface.
+pub const PAGES: &[Route] = &[
+    page("/console", "Leads to the list of customers at risk."),
+    page("/console/at-risk", "Customers at risk, and how many to contact."),
+    page("/console/at-risk/cutoff", "What contacting the first of the list would reach."),
+    page("/console/customers", "Finds a customer."),
+    page("/console/customers/{id}", "One customer: stages, features, scores, and what would be decided."),
+    page("/console/customers/{id}/price", "What an item would cost this customer."),
+    page("/console/actions", "Whom each action reaches."),
+    page("/console/models", "The models in use."),
+    page("/console/prices", "The items with a price."),
+    page("/console/prices/{id}", "What an item costs, and why."),
+    page("/console/reports/{id}", "A report beside the artifact, by one of a few names."),
+    open("GET", "/console/sign-in", "Asks for a key."),
+    open("POST", "/console/sign-in", "Turns a key into a session."),
+    open("POST", "/console/sign-out", "Ends the session."),
+    open("GET", "/console/assets/console.css", "How the pages look."),
+    open("GET", "/console/assets/htmx.min.js", "What moves on the pages."),
+];
+
 /// The endpoints that only a server on one machine has, for its administrator.
 pub const LOCAL_ROUTES: &[Route] = &[Route {
     method: "GET",
@@ -185,7 +225,7 @@ pub const LOCAL_ROUTES: &[Route] = &[Route {
 }];
 
 fn all() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().chain(LOCAL_ROUTES)
+    ROUTES.iter().chain(PAGES).chain(LOCAL_ROUTES)
 }
 
 /// The endpoint of `method` and matched `path`; HEAD is GET without a body.

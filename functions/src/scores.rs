@@ -85,7 +85,7 @@ pub struct Score {
     pub reasons: Vec<Reason>,
 }
 
-async fn score(
+pub(crate) async fn score(
     State(app): State<App>,
     Extension(RequestId(request_id)): Extension<RequestId>,
     Json(request): Json<Request>,

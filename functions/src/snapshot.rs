@@ -31,6 +31,7 @@ pub use row::{AtRisk, CHURN, Clv, Contactable, Recommended, SAVE, SaveUplift};
 
 use curve::{Curve, Totals};
 use row::Scorers;
+pub(crate) use row::{HIGH, MEDIUM};
 use sorting::{RUN_ROWS, Sorter};
 
 /// How long a snapshot is kept, in days: longer than anyone holds a cursor.

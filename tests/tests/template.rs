@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nextbest_functions::config::VARIABLES;
 use nextbest_functions::keys::Role;
-use nextbest_functions::route::{Access, Function, ROUTES};
+use nextbest_functions::route::{Access, Function, PAGES, ROUTES};
 
 const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 
@@ -68,6 +68,7 @@ fn every_route_reaches_its_function_and_asks_for_its_roles() {
     }
     let in_code: BTreeMap<_, _> = ROUTES
         .iter()
+        .chain(PAGES)
         .map(|route| {
             let function = camel(route.function.unwrap_or(Function::NextBestAction));
             let key = format!("{} {}", route.method, route.path);
@@ -107,6 +108,7 @@ fn every_role_policy_opens_what_the_role_may_call() {
             _ => {
                 let routes = ROUTES
                     .iter()
+                    .chain(PAGES)
                     .filter(|route| route.access != Access::Public && route.access.admits(*role));
                 routes.map(|route| format!("{}{}", route.method, route.path.replace("{id}", "*"))).collect()
             }

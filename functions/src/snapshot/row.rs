@@ -27,8 +27,10 @@ pub const CHURN: &str = "churn";
 pub const SAVE: &str = "save";
 
 const DRIVERS: usize = 3;
-const HIGH: f64 = 0.5;
-const MEDIUM: f64 = 0.25;
+/// Least probability of the band `high`.
+pub(crate) const HIGH: f64 = 0.5;
+/// Least probability of the band `medium`.
+pub(crate) const MEDIUM: f64 = 0.25;
 
 /// One customer of a snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

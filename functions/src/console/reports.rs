@@ -1,0 +1,62 @@
+//! /console/reports: the pages that `nextbest train` and `nextbest report` left beside the artifact, as they are.
+//!
+//! A report is one of a few names and never a path of a request. It carries its own style and no script, so it is shown
+//! under a policy of its own that runs nothing and loads nothing.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, header};
+use axum::response::{Html, IntoResponse};
+use maud::{Markup, html};
+
+use super::Refused;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// The reports: file, what it is, the command that makes it.
+pub(super) const REPORTS: &[(&str, &str, &str)] = &[
+    ("report.html", "What training came to", "nextbest train"),
+    (DECISIONS, "Whom each action reaches", "nextbest report decisions"),
+    ("prices.html", "What prices were shown", "nextbest report prices"),
+];
+
+/// The report of decisions.
+pub(super) const DECISIONS: &str = "decisions.html";
+
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'self'; sandbox";
+
+/// GET /console/reports/{id}.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Refused> {
+    let known = REPORTS.iter().find(|(file, ..)| *file == name);
+    let (file, _, command) =
+        known.ok_or_else(|| Problem::not_found("unknown_report", format!("{name:?} is no report")))?;
+    let text = std::fs::read_to_string(app.folder.join("artifacts").join(file));
+    let absent = |_| Problem::not_found("no_report", format!("{file} is not there; `{command}` makes it"));
+    let head: [(HeaderName, &str); 1] = [(header::CONTENT_SECURITY_POLICY, POLICY)];
+    Ok((head, Html(text.map_err(absent)?)))
+}
+
+/// Whether the report is beside the artifact.
+pub(super) fn is_there(app: &App, file: &str) -> bool {
+    app.folder.join("artifacts").join(file).is_file()
+}
+
+/// Links to the reports that are there, and how the others come about.
+pub(super) fn links(app: &App) -> Markup {
+    html! {
+        section aria-labelledby="reports" {
+            h2 id="reports" { "Reports" }
+            ul {
+                @for (file, what, command) in REPORTS {
+                    li {
+                        @if is_there(app, file) { a href={ "/console/reports/" (file) } { (what) } }
+                        @else { (what) ": not there; " code { (command) } " makes it" }
+                    }
+                }
+            }
+        }
+    }
+}
