@@ -287,7 +287,7 @@ fn feature_section(app: &App, stored: &StoredCustomer) -> Markup {
     html! {
         section aria-labelledby="features" {
             h2 id="features" { "Features" }
-            div.scroll role="region" aria-label="Features" tabindex="0" {
+            div.scroll role="region" aria-label="What the models see" tabindex="0" {
                 table {
                     caption { "What the models see" }
                     thead { tr { th scope="col" { "Feature" } th.number scope="col" { "Value" } } }

@@ -75,6 +75,7 @@ pub(super) async fn show(
                 button type="submit" { "Show" }
             }
         }
+        h2 { "What would be quoted now" }
         (told(&quote, app.project.settings.currency))
         p { a href=(HERE) { "All items" } }
     };
