@@ -53,7 +53,7 @@ fn the_demo_closes_the_loop() {
     assert_eq!(names, ["simulate", "import", "train", "load", "ask"]);
     let propensities = report["training"]["report"]["propensities"].as_array().unwrap();
     let names: Vec<&str> = propensities.iter().filter_map(|one| one["name"].as_str()).collect();
-    assert_eq!(names, ["churn", "conversion", "accepted", "answered"]);
+    assert_eq!(names, ["churn", "conversion", "accepted", "answered", "purchase"]);
     // Of some 5,000 contacts a response model need not know much.
     for model in propensities.iter().filter(|one| !one["label"].is_null()) {
         // Chance is 0.5; the model must beat it by more than its own standard error tells apart.
