@@ -127,9 +127,11 @@ class Emulator:
                 resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": key}
         os.environ["AWS_DEFAULT_REGION"] = REGION
         translated = without_prose(transform(template, dict(parameters), NoManagedPolicies()))
-        # Nor alarms, which nothing refers to and the emulator does not sound: cfn-lint reads them.
-        resources = translated["Resources"].items()
-        translated["Resources"] = {key: one for key, one in resources if one["Type"] != "AWS::CloudWatch::Alarm"}
+        # Nor what alarms watch and tell, which the emulator does not sound: cfn-lint reads it.
+        for resource in translated["Resources"].values():
+            if resource["Type"] == "AWS::CloudWatch::Alarm":
+                for unheard in ("Dimensions", "AlarmActions", "TreatMissingData"):
+                    resource["Properties"].pop(unheard, None)
         body = json.dumps(translated, default=str, separators=(",", ":"))
         self._apply("create_stack", name, parameters, TemplateBody=body, OnFailure="DO_NOTHING")
         return Stack(self, name)
