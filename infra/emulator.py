@@ -34,16 +34,6 @@ DEPLOY_SECONDS = 60
 REQUEST_SECONDS = 20
 
 
-def without_prose(part):
-    """A template without what only people read: passed in the call it may have 51,200 bytes; `sam deploy` passes it by S3."""
-    if isinstance(part, list):
-        return [without_prose(one) for one in part]
-    if not isinstance(part, dict):
-        return part
-    prose = ("Description", "Metadata", "AlarmDescription", "ConstraintDescription")
-    return {name: without_prose(one) for name, one in part.items() if name not in prose or isinstance(one, dict) and name == "Description"}
-
-
 class NoManagedPolicies:
     """The template names no managed policy, so the list that SAM asks AWS for stays empty."""
 
@@ -126,14 +116,11 @@ class Emulator:
                 self.client("s3").upload_file(str(package), BUCKET, key)
                 resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": key}
         os.environ["AWS_DEFAULT_REGION"] = REGION
-        translated = without_prose(transform(template, dict(parameters), NoManagedPolicies()))
-        # Nor what alarms watch and tell, which the emulator does not sound: cfn-lint reads it.
-        for resource in translated["Resources"].values():
-            if resource["Type"] == "AWS::CloudWatch::Alarm":
-                for unheard in ("Dimensions", "AlarmActions", "TreatMissingData"):
-                    resource["Properties"].pop(unheard, None)
-        body = json.dumps(translated, default=str, separators=(",", ":"))
-        self._apply("create_stack", name, parameters, TemplateBody=body, OnFailure="DO_NOTHING")
+        body = json.dumps(transform(template, dict(parameters), NoManagedPolicies()), default=str)
+        # A call carries no more than 51,200 bytes of template; S3 holds it, as for `sam deploy`.
+        key = f"{name}/template.json"
+        self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body.encode())
+        self._apply("create_stack", name, parameters, TemplateURL=f"{self.url}/{BUCKET}/{key}", OnFailure="DO_NOTHING")
         return Stack(self, name)
 
     def update(self, name, parameters):
