@@ -24,7 +24,7 @@ use crate::policy::{Policy, PolicyFault};
 use crate::pricing::purchase::{PURCHASE, PurchaseRule};
 use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed, Timestamp};
-use crate::value::Horizon;
+use crate::value::{Horizon, ModelFault};
 use source::Source;
 
 /// The files of a project folder, in reading order.
@@ -107,10 +107,9 @@ pub struct LifetimeRule {
 }
 
 impl LifetimeRule {
-    /// As the model takes it; numbers out of their bounds are faults of the file, and stand at the nearest here.
-    #[must_use]
-    pub fn horizon(&self) -> Horizon {
-        Horizon::within(self.horizon_weeks, self.discount_rate, self.margin)
+    /// As the model takes it; an error where a number is out of its bounds, which is a fault of the file.
+    pub fn horizon(&self) -> Result<Horizon, ModelFault> {
+        Horizon::new(self.horizon_weeks, self.discount_rate, self.margin)
     }
 }
 
@@ -430,6 +429,9 @@ impl Settings {
         if let Some(rule) = &self.purchases {
             range("horizon_days", rule.horizon_days.into(), 1, 365);
             range("max_rows", i64::try_from(rule.max_rows).unwrap_or(i64::MAX), 1000, 10_000_000);
+            if rule.price_by.iter().enumerate().any(|(at, name)| rule.price_by[..at].contains(name)) {
+                faults.push(page.fault("price_by", "price_by names a feature twice"));
+            }
             for name in self.labels.keys().chain(self.responses.keys()).filter(|name| *name == PURCHASE) {
                 faults.push(page.fault(name, format!("{name:?} is the name of the model of [purchases]")));
             }
@@ -461,9 +463,7 @@ impl Settings {
                 faults.push(page.fault(&near, format!("a label is named {name:?} too")));
             }
         }
-        if let Some(LifetimeRule { horizon_weeks, discount_rate, margin }) = self.lifetime_value
-            && let Err(fault) = Horizon::new(horizon_weeks, discount_rate, margin)
-        {
+        if let Some(Err(fault)) = self.lifetime_value.map(|rule| rule.horizon()) {
             faults.push(page.fault("[lifetime_value]", fault));
         }
         for (name, uplift) in &self.uplifts {

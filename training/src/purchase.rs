@@ -70,14 +70,17 @@ impl Showings {
 }
 
 impl PurchasePlan {
-    /// The plan of `[purchases]`, and none where `project` has no such table; the outer none is a log too short for it.
-    /// `n_shown` are the showings of the whole log.
+    /// The plan of `rule` on events from `first` to `as_of`, of which `n_shown` are showings; none where the log is too short.
     #[must_use]
-    pub fn new(project: &Project, n_shown: u64, first: Timestamp, as_of: Timestamp) -> Option<Option<Self>> {
-        let Some(rule) = project.settings.purchases.clone() else { return Some(None) };
+    pub fn new(
+        project: &Project,
+        rule: &PurchaseRule,
+        n_shown: u64,
+        (first, as_of): (Timestamp, Timestamp),
+    ) -> Option<Self> {
         let periods = Periods::new(project.settings.training.step_days, rule.horizon_days, first, as_of)?;
         let share = rule.max_rows as f64 / n_shown.max(1) as f64;
-        Some(Some(Self { rule, periods, as_of, share }))
+        Some(Self { rule: rule.clone(), periods, as_of, share })
     }
 
     /// How rows are kept apart.

@@ -107,7 +107,8 @@ pub fn dataset(
     progress: &(dyn Fn() + Sync),
 ) -> Result<(Dataset, Plan), TrainError> {
     let plan = plan(project, log, as_of)?;
-    let plans = Plans { cutoffs: plan, responses: Vec::new(), purchases: None, uplifts: Vec::new() };
+    let plans =
+        Plans { cutoffs: plan, responses: Vec::new(), purchases: None, uplifts: Vec::new(), lifetime: false };
     let gathered = gather(project, log, &plans, progress)?;
     Ok((gathered.dataset, plans.cutoffs))
 }
@@ -128,6 +129,8 @@ struct Plans {
     responses: Vec<ResponsePlan>,
     purchases: Option<PurchasePlan>,
     uplifts: Vec<UpliftPlan>,
+    /// Whether a lifetime value is asked for.
+    lifetime: bool,
 }
 
 /// What one bucket gives.
@@ -168,9 +171,10 @@ pub fn train(
     let first = total.first_occurred_at.unwrap_or(as_of);
     let (responses, mut too_short) = response::plans(project, first, as_of);
     let n_shown = total.by_type.get(&EventType::PriceShown).copied().unwrap_or(0);
-    let purchases = PurchasePlan::new(project, n_shown, first, as_of).unwrap_or_else(|| {
-        too_short.push(PURCHASE.to_owned());
-        None
+    let purchases = project.settings.purchases.as_ref().and_then(|rule| {
+        let plan = PurchasePlan::new(project, rule, n_shown, (first, as_of));
+        too_short.extend(plan.is_none().then(|| PURCHASE.to_owned()));
+        plan
     });
     let n_contacts = total.by_type.get(&EventType::Contacted).copied().unwrap_or(0);
     let mut uplifts = Vec::new();
@@ -180,7 +184,8 @@ pub fn train(
             None => too_short.push(name.clone()),
         }
     }
-    let plans = Plans { cutoffs: plan, responses, purchases, uplifts };
+    let lifetime = project.settings.lifetime_value.is_some();
+    let plans = Plans { cutoffs: plan, responses, purchases, uplifts, lifetime };
     let gathered = gather(project, log, &plans, progress)?;
     let plan = &plans.cutoffs;
     let seed = project.settings.training.seed;
@@ -233,18 +238,19 @@ pub fn train(
             Err(error) => notes.push(format!("no purchase model {error}")),
         }
     }
-    let lifetime_value = match &project.settings.lifetime_value {
+    let horizon = project.settings.lifetime_value.map(|rule| rule.horizon());
+    // A horizon out of its bounds was refused when the project was read.
+    let told = horizon.and_then(Result::ok).map(|horizon| lifetime::fit_folded(horizon, gathered.summaries));
+    let lifetime_value = match told {
+        Some(Ok(trained)) => {
+            builder.lifetime(trained.metadata, &trained.model, &trained.golden);
+            Some(trained.report)
+        }
+        Some(Err(error)) => {
+            notes.push(format!("no lifetime value: {error}"));
+            None
+        }
         None => None,
-        Some(rule) => match lifetime::fit_folded(rule, gathered.summaries) {
-            Ok(trained) => {
-                builder.lifetime(trained.metadata, &trained.model, &trained.golden);
-                Some(trained.report)
-            }
-            Err(error) => {
-                notes.push(format!("no lifetime value: {error}"));
-                None
-            }
-        },
     };
     let mut uplifts = Vec::new();
     for (plan, days) in plans.uplifts.iter().zip(gathered.contact_days) {
@@ -425,7 +431,7 @@ fn gather_bucket(
         for (plan, days) in plans.uplifts.iter().zip(&mut gathered.contact_days) {
             plan.replay(project, &id, &events, days)?;
         }
-        if project.settings.lifetime_value.is_some() {
+        if plans.lifetime {
             let (customer, _) = fold(&project.schema, &id, &events, plan.as_of());
             let last = plan.as_of().day().plus(-1);
             gathered.summaries.extend(CustomerSummary::of(&customer, &project.schema, last, TimeUnit::Week));

@@ -79,7 +79,8 @@ fn start() -> Timestamp {
 }
 
 fn plan(project: &Project, n_shown: u64) -> PurchasePlan {
-    PurchasePlan::new(project, n_shown, start(), start().plus_days(SPAN_DAYS)).unwrap().unwrap()
+    let rule = project.settings.purchases.as_ref().unwrap();
+    PurchasePlan::new(project, rule, n_shown, (start(), start().plus_days(SPAN_DAYS))).unwrap()
 }
 
 /// An event of `kind` on `day` about a SKU at a price, its list price 1099.

@@ -173,10 +173,10 @@ impl PurchaseSpec {
 
     /// The names of the price columns, in order; the model falls along each.
     pub fn price_columns(&self) -> impl Iterator<Item = String> {
-        let of_category = self.categories.iter().map(|name| format!("{PRICE_COLUMN}_x_{name}"));
+        let of_category = self.categories.iter().map(|name| format!("{PRICE_COLUMN}_in_{name}"));
         let of_feature =
             self.rule.price_by.iter().flat_map(|name| {
-                [format!("{PRICE_COLUMN}_x_{name}"), format!("{PRICE_COLUMN}_x_not_{name}")]
+                [format!("{PRICE_COLUMN}_by_{name}"), format!("{PRICE_COLUMN}_against_{name}")]
             });
         [PRICE_COLUMN.to_owned()].into_iter().chain(of_category).chain(of_feature)
     }

@@ -67,14 +67,6 @@ impl Horizon {
         Ok(Self { n_units, discount_rate, margin })
     }
 
-    /// The nearest horizon that [`Self::new`] would take.
-    #[must_use]
-    pub fn within(n_units: u32, discount_rate: f64, margin: f64) -> Self {
-        let or = |x: f64, least: f64| if x.is_finite() { x.max(least) } else { least };
-        let margin = or(margin, f64::MIN_POSITIVE).min(1.0);
-        Self { n_units: n_units.clamp(1, MAX_UNITS), discount_rate: or(discount_rate, 0.0), margin }
-    }
-
     /// Units of time.
     #[must_use]
     pub const fn n_units(&self) -> u32 {

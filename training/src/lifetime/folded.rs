@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use nextbest_models::artifact::ModelMetadata;
-use nextbest_models::project::LifetimeRule;
-use nextbest_models::value::{CustomerSummary, LifetimeModel, TimeUnit, ValueScore};
+use nextbest_models::value::{CustomerSummary, Horizon, LifetimeModel, TimeUnit, ValueScore};
 
 use super::LifetimeError;
 use super::fit::{Cohort, bg_nbd, described, golden, notes, purchases, spend, unsealable};
@@ -46,9 +45,9 @@ pub struct FoldedReport {
     pub notes: Vec<String>,
 }
 
-/// Fits the model that `rule` asks for on the customers of a log, in weeks and minor units.
+/// Fits a model on the customers of a log, in weeks and minor units.
 pub fn fit_folded(
-    rule: &LifetimeRule,
+    horizon: Horizon,
     customers: Vec<CustomerSummary>,
 ) -> Result<TrainedLifetime, LifetimeError> {
     let source = Path::new("the event log");
@@ -56,7 +55,7 @@ pub fn fit_folded(
     let (_, optimum) = purchases(source, &cohort.customers)?;
     let found = bg_nbd(&optimum).map_err(|fault| unsealable(source, &fault))?;
     let (spend, gamma_gamma) = spend(&cohort);
-    let model = LifetimeModel::new(TimeUnit::Week, found, gamma_gamma, rule.horizon());
+    let model = LifetimeModel::new(TimeUnit::Week, found, gamma_gamma, horizon);
     let goodness_of_fit = goodness::frequencies(&found, &cohort.customers);
     let n_repeaters = cohort.customers.iter().filter(|of| of.purchases.x() > 0.0).count();
     let report = FoldedReport {
