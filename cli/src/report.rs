@@ -1,8 +1,6 @@
 //! `nextbest report`: what the policy does to the customers of a project, what prices they were shown,
 //! and what becomes of them.
 
-use std::path::PathBuf;
-
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::Artifact;
 use nextbest_models::units::Timestamp;
@@ -12,13 +10,15 @@ use nextbest_training::event_log::EventLog;
 use nextbest_training::report::decisions_html;
 use rayon::prelude::*;
 
-use crate::exit::{Failure, Outcome, say};
+use crate::exit::{Failure, Outcome};
 use crate::folder::Folder;
-use crate::load::present;
 use crate::progress;
 
 mod metrics;
+mod page;
 mod prices;
+
+use page::PageArgs;
 
 /// What `nextbest report` takes.
 #[derive(clap::Args)]
@@ -31,56 +31,31 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     /// Whom each action reaches, where the funnel loses the others, which factors decide, and the control groups.
-    Decisions(Decisions),
+    #[command(after_help = "Example:\n  nextbest report decisions --project examples/shop")]
+    Decisions(PageArgs),
     /// What prices were shown to whom, ladders and elasticities, and margins beside what was expected.
     Prices(prices::Args),
     /// What becomes of customers: activation, retention, churn, loyalty, stages, promoters, contacts.
-    Metrics(metrics::Args),
+    #[command(after_help = "Example:\n  nextbest report metrics --project examples/shop")]
+    Metrics(PageArgs),
 }
 
-/// What `nextbest report decisions` takes.
-#[derive(clap::Args)]
-struct Decisions {
-    /// The project folder, with an event log.
-    #[arg(long, default_value = "examples/shop", value_name = "DIR")]
-    project: PathBuf,
-    /// Decide as of this moment; default: the end of the log.
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<Timestamp>,
-    /// Where the page goes; default: DIR/artifacts/decisions.html.
-    #[arg(long, value_name = "FILE.html")]
-    out: Option<PathBuf>,
-    /// Print the report as JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Decides everyone, writes the page, tells.
+/// Makes the report, writes its page, tells.
 pub fn run(args: &Args) -> Outcome {
-    let args = match &args.what {
-        What::Decisions(args) => args,
-        What::Prices(args) => return prices::run(args),
-        What::Metrics(args) => return metrics::run(args),
-    };
-    let folder = Folder::open(&args.project)?;
-    let report = decide_all(&folder, args.as_of)?;
-    let path = args.out.clone().unwrap_or_else(|| folder.artifacts().join("decisions.html"));
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
+    match &args.what {
+        What::Decisions(args) => {
+            let folder = args.folder()?;
+            let log = EventLog::open(folder.events())?;
+            let report = decide_all(&folder, &log, args.as_of(&log)?)?;
+            args.hand_over(&folder, "decisions.html", &decisions_html(&report), &report, table)
+        }
+        What::Prices(args) => prices::run(args),
+        What::Metrics(args) => metrics::run(args),
     }
-    std::fs::write(&path, decisions_html(&report))?;
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        say!("{}\n{}", table(&report), path.display());
-    }
-    Ok(())
 }
 
 /// Every customer of the project's event log, decided once.
-pub fn decide_all(folder: &Folder, as_of: Option<Timestamp>) -> Result<DecisionReport, Failure> {
-    let log = EventLog::open(folder.events())?;
-    let as_of = as_of.map_or_else(|| present(&log), Ok)?;
+fn decide_all(folder: &Folder, log: &EventLog, as_of: Timestamp) -> Result<DecisionReport, Failure> {
     let artifact = current(folder)?;
     let bar = progress::bar(log.n_buckets().into(), "deciding");
     let decide = |bucket: u32| -> Result<Tally, Failure> {

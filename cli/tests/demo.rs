@@ -114,7 +114,37 @@ fn the_demo_closes_the_loop() {
     assert!(header.ends_with(",churn,churn_part,conversion,conversion_part"), "{header}");
     assert!(nextbest(&["load"], folder.path()).status.success());
     replay::every_decision(folder.path(), &report);
+    the_list_is_written(folder.path());
     the_hopper_is_filled(folder.path());
+}
+
+/// Who is worth saving, as a table, as JSON and as files.
+fn the_list_is_written(project: &Path) {
+    let (table, parquet) = (project.join("save.csv"), project.join("save.parquet"));
+    let args = ["at-risk", "--customers", "30", "--json", "--out", table.to_str().unwrap()];
+    let written = nextbest(&args, project);
+    assert!(written.status.success(), "{}", told(&written));
+    let list: Value = serde_json::from_slice(&written.stdout).unwrap();
+    let customers = list["customers"].as_array().unwrap();
+    assert_eq!(customers.len(), 30);
+    let net = |one: &Value| one["customer"]["net_save_value_minor"].as_i64().unwrap();
+    assert!(customers.is_sorted_by(|a, b| net(a) >= net(b)));
+    let csv = std::fs::read_to_string(table).unwrap();
+    let ids: Vec<&str> = csv.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+    let expected: Vec<&str> =
+        customers.iter().map(|one| one["customer"]["customer_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, expected);
+    let args = ["at-risk", "--sort", "churn_probability", "--out", parquet.to_str().unwrap()];
+    let shown = nextbest(&args, project);
+    assert!(shown.status.success(), "{}", told(&shown));
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(text.contains("left out: ") && text.contains("20 customers in "), "{text}");
+    assert_eq!(&std::fs::read(parquet).unwrap()[..4], b"PAR1");
+    for (wrong, word) in [(["--sort", "age"], "net_save_value"), (["--customers", "0"], "1 ..= 20000")] {
+        let refused = nextbest(&["at-risk", wrong[0], wrong[1]], project);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(told(&refused).contains(word), "{}", told(&refused));
+    }
 }
 
 /// Over the store that was just loaded.

@@ -250,8 +250,16 @@ fn personal_prices_without_a_model_of_purchases_and_a_model_of_unknown_features_
             .replace("[purchases]\nhorizon_days = 1", "[purchases]\nhorizon_days = 0")
             .replace("[labels.conversion]", "[labels.purchase]")
     };
-    let all = faults(&wrong, "").unwrap_err();
+    let more = |text: String| {
+        wrong(text)
+            + "[lifetime_value]\nhorizon_weeks = 0\ndiscount_rate = 0.1\nmargin = 0.5\n[uplifts.save]\nlabel = \"loss\"\n\
+               campaign_type = []\n"
+    };
+    let all = faults(&more, "").unwrap_err();
     for part in [
+        "label \"loss\" is none; there are churn, purchase",
+        "campaign_type names none",
+        "horizon",
         "horizon_days = 0 lies outside 1 ..= 365",
         "max_rows = 10 lies outside 1000 ..= 10000000",
         "\"purchase\" is the name of the model of [purchases]",

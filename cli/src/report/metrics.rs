@@ -1,7 +1,5 @@
 //! `nextbest report metrics`: one pass over the event log, a page, a table.
 
-use std::path::PathBuf;
-
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use nextbest_models::units::Timestamp;
 use nextbest_training::event_log::EventLog;
@@ -9,49 +7,20 @@ use nextbest_training::lifecycle::{LifecycleReport, Look, Tally, Unit};
 use nextbest_training::report::{interval, lifecycle_html};
 use rayon::prelude::*;
 
-use crate::exit::{Failure, Outcome, say};
+use super::page::PageArgs;
+use crate::exit::{Failure, Outcome};
 use crate::folder::Folder;
-use crate::load::present;
 use crate::progress;
 
-/// What `nextbest report metrics` takes.
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  nextbest report metrics --project examples/shop")]
-pub struct Args {
-    /// The project folder, with an event log.
-    #[arg(long, default_value = "examples/shop", value_name = "DIR")]
-    project: PathBuf,
-    /// Only what was known before this moment; default: the end of the log.
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<Timestamp>,
-    /// Where the page goes; default: DIR/artifacts/metrics.html.
-    #[arg(long, value_name = "FILE.html")]
-    out: Option<PathBuf>,
-    /// Print the report as JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Counts, writes the page, tells.
-pub fn run(args: &Args) -> Outcome {
-    let folder = Folder::open(&args.project)?;
-    let report = look(&folder, args.as_of)?;
-    let path = args.out.clone().unwrap_or_else(|| folder.artifacts().join("metrics.html"));
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::write(&path, lifecycle_html(&report))?;
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        say!("{}\n{}", table(&report), path.display());
-    }
-    Ok(())
+pub fn run(args: &PageArgs) -> Outcome {
+    let folder = args.folder()?;
+    let log = EventLog::open(folder.events())?;
+    let report = look(&folder, &log, args.as_of(&log)?)?;
+    args.hand_over(&folder, "metrics.html", &lifecycle_html(&report), &report, table)
 }
 
-fn look(folder: &Folder, as_of: Option<Timestamp>) -> Result<LifecycleReport, Failure> {
-    let log = EventLog::open(folder.events())?;
-    let as_of = as_of.map_or_else(|| present(&log), Ok)?;
+fn look(folder: &Folder, log: &EventLog, as_of: Timestamp) -> Result<LifecycleReport, Failure> {
     let look = Look::new(&folder.project, as_of);
     let bar = progress::bar(log.n_buckets().into(), "counting customers");
     let count = |bucket: u32| -> Result<Tally, Failure> {

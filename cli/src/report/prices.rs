@@ -1,7 +1,6 @@
 //! `nextbest report prices`: two passes over the event log, a page, a table.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::Artifact;
@@ -16,52 +15,32 @@ use nextbest_training::report::prices_html;
 use rayon::prelude::*;
 
 use super::current;
-use crate::exit::{Failure, Outcome, say};
+use super::page::PageArgs;
+use crate::exit::{Failure, Outcome};
 use crate::folder::Folder;
-use crate::load::present;
 use crate::progress;
 
 /// What `nextbest report prices` takes.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  nextbest report prices --project examples/shop --days 90")]
 pub struct Args {
-    /// The project folder, with an event log.
-    #[arg(long, default_value = "examples/shop", value_name = "DIR")]
-    project: PathBuf,
-    /// Look back from this moment; default: the end of the log.
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<Timestamp>,
-    /// So many days back.
+    #[command(flatten)]
+    page: PageArgs,
+    /// So many days back
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
-    /// Where the page goes; default: DIR/artifacts/prices.html.
-    #[arg(long, value_name = "FILE.html")]
-    out: Option<PathBuf>,
-    /// Print the report as JSON instead of a table.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Counts, writes the page, tells.
 pub fn run(args: &Args) -> Outcome {
-    let folder = Folder::open(&args.project)?;
+    let folder = args.page.folder()?;
     let report = look(&folder, args)?;
-    let path = args.out.clone().unwrap_or_else(|| folder.artifacts().join("prices.html"));
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::write(&path, prices_html(&report))?;
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        say!("{}\n{}", table(&report), path.display());
-    }
-    Ok(())
+    args.page.hand_over(&folder, "prices.html", &prices_html(&report), &report, table)
 }
 
 fn look(folder: &Folder, args: &Args) -> Result<PriceAudit, Failure> {
     let log = EventLog::open(folder.events())?;
-    let until = args.as_of.map_or_else(|| present(&log), Ok)?;
+    let until = args.page.as_of(&log)?;
     let from = until.plus_days(-i32::from(args.days));
     let artifact = current(folder)?;
     let project = &folder.project;
