@@ -7,11 +7,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::pricing::demand;
 use crate::pricing::{DemandLevel, DemandRecord, Elasticity};
-use crate::propensity::ReasonSource;
 use crate::propensity::forest::NodeSpec;
 use crate::propensity::linear::{ColumnSpec, Transform};
 use crate::propensity::trees::{Tree, TreeNode};
+use crate::propensity::{Calibration, ReasonSource};
 use crate::units::{Seed, Timestamp};
+use crate::uplift::UpliftCalibration;
 
 mod lifetime;
 mod scorers;
