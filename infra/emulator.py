@@ -143,11 +143,21 @@ class Emulator:
             raise RuntimeError(f"{operation} of {name} ended as {status}: {'; '.join(causes)}")
 
     def table_calls(self):
-        """The newest calls of DynamoDB (at most 50): id, access key, and (operation, partition key) of each of its parts."""
+        """Calls of DynamoDB, the newest first: id, access key, and (operation, partition key) of each of its parts."""
         source = [{"AttributeKey": "EventSource", "AttributeValue": "dynamodb.amazonaws.com"}]
-        for event in self.client("cloudtrail").lookup_events(LookupAttributes=source)["Events"]:
-            detail = json.loads(event["CloudTrailEvent"])
-            yield event["EventId"], event["AccessKeyId"], list(parts(event["EventName"], detail["requestParameters"] or {}))
+        for page in self.client("cloudtrail").get_paginator("lookup_events").paginate(LookupAttributes=source):
+            for event in page["Events"]:
+                detail = json.loads(event["CloudTrailEvent"])
+                yield event["EventId"], event["AccessKeyId"], list(parts(event["EventName"], detail["requestParameters"] or {}))
+
+    def function_of_key(self):
+        """The function that each access key was given to, as `stack-LogicalId-suffix`: the trail names keys alone."""
+        found = {}
+        for _, environment in self.environments():
+            name, key = environment.get("AWS_LAMBDA_FUNCTION_NAME"), environment.get("AWS_ACCESS_KEY_ID")
+            if name and key:
+                found[key] = name
+        return found
 
     def log_tail(self, n_lines=40):
         """The last lines of the emulator and of every function, to be shown when something failed."""
@@ -176,18 +186,23 @@ class Emulator:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self):
-        """Processes that carry this emulator's folder in their environment, wherever they were moved to."""
+        """Processes that the emulator is or started, wherever they were moved to."""
         self.process.poll()  # reaps it
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"TMPDIR={self.folder}\0".encode() in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
+        found = [pid for pid, _ in self.environments()]
         if not found and self.process.poll() is None:  # no /proc here
             found = [self.process.pid]
         return found
+
+    def environments(self):
+        """(pid, environment) of each process that carries this emulator's folder in its environment."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                lines = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            environment = dict(line.split("=", 1) for line in lines if "=" in line)
+            if environment.get("TMPDIR") == str(self.folder):
+                yield int(entry.name), environment
 
 
 class Stack:

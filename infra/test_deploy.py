@@ -10,6 +10,7 @@ the table is compared with what the template allows them. Runs in a folder of it
 import base64
 import datetime
 import fnmatch
+import functools
 import hashlib
 import http.server
 import json
@@ -52,18 +53,6 @@ WAYS = {
     "iam": {},
     "jwt": {"JwtAudience": "nextbest"},
 }
-FUNCTION_OF_PATH = {
-    "/v1/events": "EventsFunction",
-    "/v1/decisions": "NextBestActionFunction",
-    "/v1/hopper": "NextBestActionFunction",
-    "/v1/prices": "PriceFunction",
-    "/v1/at-risk": "AtRiskFunction",
-    "/v1/scores": "ScoreFunction",
-    "/console": "ConsoleFunction",
-}
-
-NIGHTLY = ("SnapshotFunction", "HopperFunction")
-
 shop = None
 
 
@@ -74,8 +63,8 @@ class Shop:
         self.folder = Path(tempfile.mkdtemp(prefix="nextbest-shop-"))
         self.emulator = None
         self.issuer = None
-        self.calls = []  # (function, operation, partition key)
-        self.caller_of_key = {}
+        self.calls = set()  # (function, operation, partition key)
+        self.function_of_key = {}
         self.seen = set()
 
     def open(self):
@@ -94,7 +83,6 @@ class Shop:
             self.stacks[way] = self.emulator.deploy(f"nextbest-{way}", TEMPLATE, packages, parameters)
         self.main = self.stacks["api-key"]
         run(NEXTBEST, "load", "--project", self.project, table=self.main.outputs["TableName"], endpoint=self.emulator.url)
-        self.take_calls(None)
         status, at_risk = self.call("retention", "GET", "/v1/at-risk?limit=1")
         if status != 200 or not at_risk["customers"]:
             raise RuntimeError(f"nextbest load left no at-risk list: {status} {at_risk}")
@@ -111,33 +99,40 @@ class Shop:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def call(self, role, method, path, body=None, **headers):
-        """One request with the key of `role`, through the HTTP API; notes what its function asked of the table."""
+        """One request with the key of `role`, through the HTTP API."""
         key = {"x-api-key": KEYS.get(role, role)} if role else {}
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask(self.main, method, path, body, {**key, **headers})
 
     def ask(self, stack, method, path, body=None, headers=None, signer=None):
-        """One request to `stack`; notes what its function asked of the table."""
+        """One request to `stack`; notes what functions asked of the table meanwhile."""
         answer = stack.call(method, path, body, headers, signer)
-        functions = (name for prefix, name in FUNCTION_OF_PATH.items() if path.startswith(prefix))
-        self.take_calls(next(functions, "NextBestActionFunction"))
+        self.take_calls()
         return answer
 
     def page(self, role, path):
         """One page of the console with the key of `role`: status and text."""
         answer = self.main.page(path, {"x-api-key": KEYS[role]})
-        self.take_calls("ConsoleFunction")
+        self.take_calls()
         return answer
 
-    def take_calls(self, function):
-        """Notes calls not seen yet; a function is known by the access key of its environment."""
+    def take_calls(self):
+        """Notes the calls of functions that were not seen yet."""
+        self.function_of_key |= self.emulator.function_of_key()
         for event, key, parts in self.emulator.table_calls():
             if event in self.seen:
-                continue
+                break
             self.seen.add(event)
-            if function and key.startswith("ASIA"):
-                caller = self.caller_of_key.setdefault(key, function)
-                self.calls.extend((caller, operation, partition) for operation, partition in parts)
+            if name := self.function_of_key.get(key):
+                function = next(logical_id for logical_id in functions() if f"-{logical_id}-" in name)
+                self.calls.update((function, operation, partition) for operation, partition in parts)
+
+
+@functools.cache
+def functions():
+    """Logical ids of the template's functions."""
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    return [name for name, resource in resources.items() if resource["Type"] == "AWS::Serverless::Function"]
 
 
 def prepare_project(project):
@@ -225,7 +220,7 @@ class Deployment(unittest.TestCase):
 
     def test_every_function_runs_the_package_of_its_name(self):
         lambdas = shop.emulator.client("lambda")
-        for logical_id in [*FUNCTION_OF_PATH.values(), *NIGHTLY]:
+        for logical_id in functions():
             name = shop.main.resources[logical_id]["PhysicalResourceId"]
             config = lambdas.get_function(FunctionName=name)["Configuration"]
             self.assertEqual((config["Runtime"], config["Architectures"]), ("provided.al2023", ["x86_64"]), logical_id)
@@ -295,8 +290,6 @@ class Callers(unittest.TestCase):
         page = loaded
         while page["snapshot_id"] == loaded["snapshot_id"] and time.monotonic() < deadline:
             time.sleep(1)
-            # Whoever is new among the table's callers meanwhile is the snapshot.
-            shop.take_calls("SnapshotFunction")
             status, page = shop.call("retention", "GET", "/v1/at-risk?limit=5")
             self.assertEqual(status, 200, page)
         self.assertNotEqual(page["snapshot_id"], loaded["snapshot_id"])
@@ -314,10 +307,6 @@ class Callers(unittest.TestCase):
         moment = (now() + datetime.timedelta(seconds=1)).strftime("at(%Y-%m-%dT%H:%M:%S)")
         shop.emulator.update(shop.main.name, {**WAYS["api-key"], "HopperSchedule": moment})
         deadline = time.monotonic() + 120
-        # Nobody else calls meanwhile: whoever is new among the table's callers is the hopper.
-        while not any(function == "HopperFunction" for function, _, _ in shop.calls) and time.monotonic() < deadline:
-            time.sleep(0.5)
-            shop.take_calls("HopperFunction")
         status, page = 404, {}
         while status == 404 and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -414,13 +403,13 @@ class Privileges(unittest.TestCase):
         # The emulator checks actions, but not the condition dynamodb:LeadingKeys; AWS does.
         allowed = list(self.allowed())
         self.assertTrue(shop.calls)
-        for function, operation, partition in sorted(set(shop.calls), key=str):
+        for function, operation, partition in sorted(shop.calls, key=str):
             matches = [key for name, action, key in allowed if (name, action) == (function, operation)
                        and (key is None or (partition is not None and fnmatch.fnmatchcase(partition, key)))]
             self.assertTrue(matches, f"{function} may not {operation} {partition}")
 
     def test_every_function_was_seen_at_work(self):
-        self.assertEqual({function for function, _, _ in shop.calls}, {*FUNCTION_OF_PATH.values(), *NIGHTLY})
+        self.assertEqual({function for function, _, _ in shop.calls}, set(functions()))
 
 
 class Result(unittest.TextTestResult):
