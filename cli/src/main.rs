@@ -7,6 +7,7 @@ mod exit;
 mod folder;
 mod init;
 mod check;
+mod schema;
 mod progress;
 mod simulate;
 mod import;
@@ -57,6 +58,8 @@ enum Command {
     Init(init::Args),
     /// Check a project folder; every fault with file and line.
     Check(check::Args),
+    /// The JSON Schema of a project file, for editors.
+    Schema(schema::Args),
     /// Simulate a shop: events as they would be logged, and the truth that made them.
     Simulate(simulate::Args),
     /// Import files into the event log: every row ends in one bucket of the report.
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),

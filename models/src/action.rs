@@ -1,13 +1,16 @@
 //! Actions: what may be done for a customer, as policy.toml lists them. Plain data, not yet checked; the checked form is
 //! [`Policy`](crate::policy::Policy).
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Stage;
 use crate::units::Timestamp;
 
 /// The ten campaign types of customer-lifecycle practice, and service messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the field's own")]
 pub enum CampaignType {
@@ -60,7 +63,7 @@ impl CampaignType {
 }
 
 /// The creative or channel form of an action.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Treatment {
     /// Unique within the action.
@@ -73,7 +76,7 @@ pub struct Treatment {
 }
 
 /// What an action is worth if the outcome its model predicts comes true, or is averted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum ActionValue {
     /// A fixed amount, in minor units.
@@ -85,7 +88,7 @@ pub enum ActionValue {
 }
 
 /// A condition in CEL, with the code that says that it failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RuleSpec {
     /// The expression alone; its code is its place in the list.
@@ -110,7 +113,7 @@ impl RuleSpec {
 }
 
 /// A business weight that holds for some time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatedLever {
     /// 0 ..= 100; multiplies the action's lever.
@@ -124,7 +127,7 @@ pub struct DatedLever {
 }
 
 /// What is believed of an action before it has outcomes of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriorSpec {
     /// Above 0 and below 1.
@@ -134,18 +137,19 @@ pub struct PriorSpec {
 }
 
 /// A case that policy.toml says the answer to; checked when it is loaded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
     /// Names of the rules' vocabulary and their values; what is not given is unknown.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub given: toml::Table,
     /// Whether stages and rules let the action through.
     pub offered: bool,
 }
 
 /// One `[[action]]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
     /// Unique.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::CustomerId;
@@ -28,7 +29,7 @@ pub const MAX_ATTRIBUTE_NUMBER: f64 = 1e12;
 macro_rules! event_types {
     ($($variant:ident = $name:literal),+ $(,)?) => {
         /// The kinds of event, under the names they carry on the wire.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum EventType { $(#[doc = concat!("`", $name, "`")] $variant),+ }
 

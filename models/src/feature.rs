@@ -8,6 +8,7 @@ pub mod measure;
 pub mod spec;
 pub mod reason;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::customer::Customer;
@@ -24,7 +25,7 @@ pub const MAX_WINDOW_DAYS: i32 = 1095;
 const FOLD_VERSION: u32 = 1;
 
 /// The events that keep a customer active, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivityRule {
     /// Qualifying types.

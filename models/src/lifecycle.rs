@@ -12,6 +12,7 @@ mod walk;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::customer::contacts::Reply;
@@ -23,7 +24,7 @@ pub use rules::LifecycleRules;
 use walk::{Days, Walk};
 
 /// The stages, in the order of a life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Known, without a qualifying event that stands, and without interest in a product lately.

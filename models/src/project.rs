@@ -4,12 +4,14 @@
 //! sources, labels), `features.toml`, `policy.toml`, `pricing.toml`. All faults of all files come back at once, each
 //! with file and line.
 
+mod json_schema;
 pub mod source;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::CampaignType;
@@ -25,13 +27,14 @@ use crate::pricing::purchase::{PURCHASE, PurchaseRule};
 use crate::pricing::rules::{PricingFault, PricingRules};
 use crate::units::{Currency, Seed, Timestamp};
 use crate::value::{Horizon, ModelFault};
+pub use json_schema::json_schema;
 use source::Source;
 
 /// The files of a project folder, in reading order.
 pub const FILES: [&str; 4] = ["nextbest.toml", "features.toml", "policy.toml", "pricing.toml"];
 
 /// What a label says: whether one of the events happens within the horizon, or whether none does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelKind {
     /// 1 when none happens: churn.
@@ -41,7 +44,7 @@ pub enum LabelKind {
 }
 
 /// One `[labels.NAME]`: the outcome a propensity model of that name predicts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelRule {
     /// Whether one or none of the events makes it 1.
@@ -53,7 +56,7 @@ pub struct LabelRule {
 }
 
 /// One `[responses.NAME]`: what a contact leads to, predicted per action and channel by a response model of that name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseRule {
     /// The events that count as success, where they name the contact's decision (or, where either names none, its action).
@@ -71,7 +74,7 @@ impl ResponseRule {
 }
 
 /// `[training]`: which cut-offs are made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingRules {
     /// How many cut-offs, at least 3: to fit, to calibrate and choose, to test.
@@ -83,7 +86,7 @@ pub struct TrainingRules {
 }
 
 /// A shop to simulate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Simulated {
     /// How many customers.
@@ -95,7 +98,7 @@ pub struct Simulated {
 }
 
 /// `[lifetime_value]`: what customers will still bring.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LifetimeRule {
     /// How far it looks, in weeks.
@@ -114,7 +117,7 @@ impl LifetimeRule {
 }
 
 /// `[uplifts.NAME]`: what contacts change of a label, told by an uplift model of that name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpliftRule {
     /// The label.
@@ -124,7 +127,7 @@ pub struct UpliftRule {
 }
 
 /// `[demo]`: where `nextbest demo` takes its data from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DemoRules {
     /// A simulated shop.
@@ -134,7 +137,7 @@ pub struct DemoRules {
 }
 
 /// nextbest.toml.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Names artifacts and answers.
@@ -174,7 +177,7 @@ pub struct Settings {
 }
 
 /// features.toml.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Features {
     #[serde(default)]

@@ -3,8 +3,10 @@
 //! Each is checked where it is made and carries its unit in its type, so that a score is never added to a price
 //! and a local time never to an instant. Nothing here reads a clock: an instant always comes from an argument.
 
+use std::borrow::Cow;
 use std::{fmt, str::FromStr};
 
+use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Milliseconds in a day of the UTC calendar; leap seconds do not exist on this scale.
@@ -96,10 +98,20 @@ impl Serialize for Timestamp {
     }
 }
 
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        json_schema!({ "type": "string", "format": "date-time", "description": "RFC 3339: 2026-11-02T08:00:00Z" })
+    }
+}
+
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+            let text = Cow::<'de, str>::deserialize(deserializer)?;
             text.parse().map_err(D::Error::custom)
         } else {
             Self::from_millis(i64::deserialize(deserializer)?).map_err(D::Error::custom)
@@ -209,9 +221,19 @@ impl Serialize for Currency {
     }
 }
 
+impl JsonSchema for Currency {
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217: EUR, GBP, USD" })
+    }
+}
+
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
     }
 }
@@ -277,7 +299,7 @@ impl<'de> Deserialize<'de> for Probability {
 }
 
 /// A seed of a deterministic random stream; always an argument, always printed beside what it made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Seed(pub u64);
 

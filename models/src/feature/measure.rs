@@ -3,8 +3,10 @@
 //! Several features share a measure (orders in 30 and in 90 days are one daily series); [`super::Schema`] keeps each
 //! once, with the widest window any of them asks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::customer::series::{Daily, First, Held, Keyed, Latest, Series};
@@ -35,6 +37,20 @@ pub enum Field {
     Treatment,
     /// A free attribute.
     Attribute(String),
+}
+
+impl JsonSchema for Field {
+    fn schema_name() -> Cow<'static, str> {
+        "Field".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(value|quantity|sku|channel|session_id|action_id|treatment_id|attributes\\..+)$",
+            "description": "A field of an event; attributes as attributes.NAME",
+        })
+    }
 }
 
 impl TryFrom<String> for Field {

@@ -4,6 +4,7 @@
 //! it. A feature that no reason names is a reason of its own, with its name as the code and without a text. The list
 //! is not part of the feature schema: another word for a thing asks for no training.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -13,20 +14,25 @@ use crate::propensity::Explanation;
 pub const MAX_TEXT_CHARS: usize = 200;
 
 /// One `[[reason]]` of features.toml.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReasonSpec {
     /// snake_case, unique: what programs keep.
+    #[schemars(with = "String")]
     code: Spanned<String>,
     /// What people read where the direction's own text is not given.
+    #[schemars(with = "String")]
     text: Spanned<String>,
     /// What people read where it makes the outcome more likely.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     raises: Option<Spanned<String>>,
     /// What people read where it makes the outcome less likely.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     lowers: Option<Spanned<String>>,
     /// The features it speaks of.
+    #[schemars(with = "Vec<String>")]
     features: Spanned<Vec<Spanned<String>>>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_WINDOW_DAYS;
@@ -10,7 +11,7 @@ use super::measure::{Field, Filter};
 use crate::event::EventType;
 
 /// The kinds of feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureKind {
     /// Latest value of a field; texts become the index in `categories`, others the next index.
@@ -42,7 +43,7 @@ impl fmt::Display for FeatureKind {
 }
 
 /// What a feature that cannot be computed becomes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// Missing: NaN, and its name is told.
@@ -53,7 +54,7 @@ pub enum Missing {
 }
 
 /// One `[[feature]]` of features.toml.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
     /// snake_case, unique.

@@ -1,12 +1,13 @@
 //! The thresholds of a life: `[lifecycle]` of nextbest.toml.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Longest span of any threshold, in days: a century.
 const MAX_DAYS: i32 = 36_500;
 
 /// `[lifecycle]` of nextbest.toml. What is not written takes the default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LifecycleRules {
     /// Active days from which a customer is active, at least 2.

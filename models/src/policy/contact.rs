@@ -4,6 +4,7 @@
 //! Suppressions silence after what became of earlier contacts. Both say until when they hold. Budgets are of the whole
 //! business and kept in the store; here they are names with limits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::selector::{Selector, Subject};
@@ -13,7 +14,7 @@ use crate::decision::Direction;
 use crate::units::{DAY_MS, Timestamp};
 
 /// What is counted apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
     /// Everything the selector takes, together.
@@ -28,7 +29,7 @@ pub enum Per {
 }
 
 /// One `[[cap]]`: at most `max` contacts in any `window_days`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cap {
     /// Unique.
@@ -49,7 +50,7 @@ pub struct Cap {
 }
 
 /// What silences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum After {
     /// Contacts without an answer in time.
@@ -61,7 +62,7 @@ pub enum After {
 }
 
 /// One `[[suppression]]`: after `times` such responses within `within_days`, silence for `silent_days`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Suppression {
     /// Unique.
@@ -83,7 +84,7 @@ pub struct Suppression {
 }
 
 /// How long a budget lasts; periods begin at midnight UTC, weeks on Monday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
     /// A day.
@@ -95,7 +96,7 @@ pub enum Period {
 }
 
 /// One `[[budget]]`: what all customers together may get in a period.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Unique.

@@ -4,6 +4,7 @@
 //! the *model* control is decided with average propensities, so that what the models bring can be. Decisions, prices,
 //! lists and exports ask this one function.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,7 +12,7 @@ use crate::customer::CustomerId;
 use crate::units::{DAY_MS, Timestamp};
 
 /// One group of `[control]` in policy.toml.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ControlGroup {
     /// Share of customers, 0 ..= 0.5.
@@ -28,7 +29,7 @@ const fn a_quarter() -> i32 {
 }
 
 /// `[control]` of policy.toml.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlRules {
     /// Gets nothing but mandatory and service actions.

@@ -3,13 +3,14 @@
 //! Both methods are finite lotteries, so the probabilities are sums and products, not estimates: what is logged is what
 //! a draw over seeds would count. Only the first place is drawn; the rest follow by priority. The seed is an argument.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lottery::{Draws, N_VALUES, NORMAL};
 use crate::units::Seed;
 
 /// `[exploration]` of policy.toml.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
 pub enum Exploration {
     /// The highest priority wins.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::contact::{Budget, Cap, Suppression};
@@ -13,7 +14,7 @@ use crate::action::Action;
 use crate::decision::Direction;
 
 /// policy.toml.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
     /// How priorities are compared.
@@ -58,7 +59,7 @@ pub struct PolicyFile {
 }
 
 /// `[arbitration]`: a factor that is switched off counts as 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arbitration {
     /// P.
@@ -92,7 +93,7 @@ impl Default for Arbitration {
 }
 
 /// `[contact]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContactRules {
     /// A contact that was decided but not reported as made is given back after so many minutes, 1 ..= 10080.
@@ -106,7 +107,7 @@ impl Default for ContactRules {
 }
 
 /// What a fact of the context is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ContextKind {
     /// One of these texts.
@@ -116,7 +117,7 @@ pub enum ContextKind {
 }
 
 /// The kinds with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedKind {
     /// A number.
@@ -128,7 +129,7 @@ pub enum NamedKind {
 }
 
 /// `[fallback]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fallback {
     /// An action; it is offered by its first treatment that fits.
@@ -136,7 +137,7 @@ pub struct Fallback {
 }
 
 /// What a channel needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsentRule {
     /// Nobody is asked.
@@ -149,7 +150,7 @@ pub enum ConsentRule {
 }
 
 /// One `[[channel]]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
     /// email, web, phone, ...
@@ -163,7 +164,7 @@ pub struct Channel {
 }
 
 /// One `[[context_weight]]`: multiplies the context weight of what the selector takes, where the rule holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContextWeight {
     /// Which actions and treatments.

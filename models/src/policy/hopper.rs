@@ -10,6 +10,7 @@ mod choose;
 mod prices;
 mod shortlist;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::contact::{Budget, Period};
@@ -21,7 +22,7 @@ pub use choose::{Bound, Choice, Entry, Instance, choose};
 pub use shortlist::{Shortlist, Shortlisted};
 
 /// `[hopper]` of policy.toml.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HopperRules {
     /// A contact that was listed and not claimed is given back after so many minutes, 1 ..= 10080.
@@ -44,7 +45,7 @@ impl HopperRules {
 }
 
 /// One `[[hopper.campaign]]`: an action that is run overnight.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Campaign {
     /// The action.

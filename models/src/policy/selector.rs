@@ -1,11 +1,12 @@
 //! Selectors: which actions and treatments a limit or a weight is about.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::CampaignType;
 
 /// Takes what fits everything that is given; all where nothing is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Selector {
     /// One action.

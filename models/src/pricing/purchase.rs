@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::propensity::{PropensityModel, Rows};
@@ -29,7 +30,7 @@ const PRIOR_SHOWINGS: f64 = 50.0;
 const LEVEL_BOUND: f64 = 12.0;
 
 /// `[purchases]` of nextbest.toml: what a price shown leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurchaseRule {
     /// Days after the showing within which an order of that SKU counts, 1 to 365.

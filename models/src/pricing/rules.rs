@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod file;
 
+pub(crate) use file::Draft;
 pub use file::PricingFault;
 
 /// Most rungs of a ladder.
@@ -21,7 +23,7 @@ pub const MAX_LOCK_MINUTES: u32 = 43_200;
 pub const ANY: &str = "any";
 
 /// Which prices look like prices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Rounding {
     /// Every minor unit.
     #[default]
@@ -71,7 +73,7 @@ impl Rounding {
 }
 
 /// What a price is to bring most of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
     /// Price less cost, times demand.
@@ -128,7 +130,7 @@ pub struct SkuRules {
 }
 
 /// `[exploration]`: prices that are tried although another looks best.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PriceExploration {
     /// The best rung, always.
@@ -144,7 +146,7 @@ pub enum PriceExploration {
 }
 
 /// `[demand_reaction]`: how prices follow recent demand.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DemandReaction {
     /// Recent orders count by half after so many hours, 1 to 2000.
@@ -158,7 +160,7 @@ pub struct DemandReaction {
 }
 
 /// Which sentence a market asks for beside a price that personal data helped to set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Disclosure {
     /// None.
@@ -183,7 +185,7 @@ impl Disclosure {
 }
 
 /// `[market.NAME]`: what the law of a market asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketRules {
     /// A discount is claimed on the lowest price of so many days before it (Directive 98/6/EC, article 6a); 0: on the

@@ -4,9 +4,11 @@
 //! The types here hold what was written and check what can be checked without a file; `import` does the reading.
 //! No row is mapped here, and no time zone is looked up.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,7 +19,7 @@ use crate::event::EventType;
 pub const MAX_SET_ASIDE_RULES: usize = 48;
 
 /// One `[[source]]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Names the source in reports and in derived event ids: letters, digits, `_`, `-`.
@@ -109,7 +111,7 @@ pub struct Source {
 }
 
 /// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceFormat {
     /// One header row, cells by position.
@@ -149,7 +151,7 @@ pub struct Cell {
 }
 
 /// Letter case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Case {
     /// ABC
@@ -159,7 +161,7 @@ pub enum Case {
 }
 
 /// What the value of an attribute is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttributeKind {
     /// A text.
@@ -172,7 +174,7 @@ pub enum AttributeKind {
 }
 
 /// `refers_to` of a source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceCells {
     /// Its `event_id`.
@@ -185,7 +187,7 @@ pub struct ReferenceCells {
 ///
 /// Their quantity and value are read without sign. Each is matched to the latest earlier line or lines with enough
 /// quantity left, and booked on them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cancellation {
     /// Which rows.
@@ -199,7 +201,7 @@ pub struct Cancellation {
 }
 
 /// `[[source.set_aside]]`: rows that become no event and are counted under the rule's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetAside {
     /// Names the bucket of the report.
@@ -212,7 +214,7 @@ pub struct SetAside {
 }
 
 /// Which rows a set-aside rule looks at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Among {
     /// All.
@@ -225,7 +227,7 @@ pub enum Among {
 }
 
 /// A test of one column: all the conditions that are given must hold; a missing value passes only `missing = true`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
     /// The column.
@@ -238,15 +240,19 @@ pub struct Test {
     pub one_of: Vec<String>,
     /// The number is smaller.
     #[serde(default)]
+    #[schemars(with = "Option<f64>")]
     pub below: Option<Bound>,
     /// The number is not larger.
     #[serde(default)]
+    #[schemars(with = "Option<f64>")]
     pub at_most: Option<Bound>,
     /// The number is larger.
     #[serde(default)]
+    #[schemars(with = "Option<f64>")]
     pub above: Option<Bound>,
     /// The number is not smaller.
     #[serde(default)]
+    #[schemars(with = "Option<f64>")]
     pub at_least: Option<Bound>,
     /// Whether it is missing.
     #[serde(default)]
@@ -465,7 +471,7 @@ fn order_placed() -> EventType {
 }
 
 /// The table form of a [`Cell`].
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
 struct CellTable {
@@ -503,6 +509,20 @@ impl TryFrom<CellTable> for Cell {
             missing: table.missing,
             format: table.format,
             kind: table.kind,
+        })
+    }
+}
+
+impl JsonSchema for Cell {
+    fn schema_name() -> Cow<'static, str> {
+        "Cell".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> schemars::Schema {
+        let table = generator.subschema_for::<CellTable>();
+        json_schema!({
+            "description": "A column, a list of them, or a table",
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }, table],
         })
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -38,20 +39,40 @@ const ANY_LIST_PRICE: i64 = 1_000_000;
 
 /// A table of the file that may say terms, beside fields of its own: serde cannot flatten what keeps its place.
 macro_rules! with_terms {
-    ($name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
-        #[derive(Deserialize)]
+    ($(#[$said_of_all:meta])* $name:ident { $($(#[$said:meta])* $field:ident: $kind:ty as $plain:literal),* $(,)? }) => {
+        $(#[$said_of_all])*
+        #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         struct $name {
-            $($field: $kind,)*
+            $($(#[$said])* #[schemars(with = $plain)] $field: $kind,)*
+            /// Floor over list price, 0.01 to 1.
+            #[schemars(with = "Option<f64>")]
             floor_ratio: Option<Spanned<f64>>,
+            /// Ceiling over list price, 1 to 10.
+            #[schemars(with = "Option<f64>")]
             ceiling_ratio: Option<Spanned<f64>>,
+            /// Cost over list price, where no cost is known; absent: a price without a known cost stays at list.
+            #[schemars(with = "Option<f64>")]
             cost_ratio: Option<Spanned<f64>>,
+            /// Least margin over the price, 0 to 0.99.
+            #[schemars(with = "Option<f64>")]
             min_margin_ratio: Option<Spanned<f64>>,
+            /// Most that a price moves at once, over the last price; absent: any step.
+            #[schemars(with = "Option<f64>")]
             max_step_ratio: Option<Spanned<f64>>,
+            /// A price is reviewed no earlier than so many hours after the last time; absent: at every quote.
+            #[schemars(with = "Option<u32>")]
             cool_down_hours: Option<Spanned<u32>>,
+            /// Lowest and highest price over a competitor's, where a request names one.
+            #[schemars(with = "Option<[f64; 2]>")]
             competitor_band: Option<Spanned<[f64; 2]>>,
+            /// What a price is to bring most of.
             objective: Option<Objective>,
+            /// Days until new stock comes: what is there must last so long.
+            #[schemars(with = "Option<u32>")]
             restock_days: Option<Spanned<u32>>,
+            /// Days in which what is there should be sold.
+            #[schemars(with = "Option<u32>")]
             clear_within_days: Option<Spanned<u32>>,
         }
 
@@ -75,40 +96,78 @@ macro_rules! with_terms {
     };
 }
 
-with_terms!(DefaultDraft {});
-with_terms!(CategoryDraft { category: Spanned<String> });
-with_terms!(SkuDraft {
-    sku: Spanned<String>,
-    category: Option<Spanned<String>>,
-    list_price_minor: Spanned<i64>,
-    cost_minor: Option<Spanned<i64>>,
-    floor_minor: Option<Spanned<i64>>,
-    ceiling_minor: Option<Spanned<i64>>,
-});
+with_terms!(
+    /// `[default]`: terms where neither SKU nor category says otherwise.
+    DefaultDraft {}
+);
+with_terms!(
+    /// One `[[category]]`: terms of its SKUs.
+    CategoryDraft {
+        /// Which.
+        category: Spanned<String> as "String",
+    }
+);
+with_terms!(
+    /// One `[[sku]]`. Prices in minor units of the project's currency.
+    SkuDraft {
+        /// Stock-keeping unit.
+        sku: Spanned<String> as "String",
+        /// Its category, for shared demand and terms.
+        category: Option<Spanned<String>> as "Option<String>",
+        /// The price without any model.
+        list_price_minor: Spanned<i64> as "i64",
+        /// What one unit costs.
+        cost_minor: Option<Spanned<i64>> as "Option<i64>",
+        /// Lowest price allowed, instead of `floor_ratio`.
+        floor_minor: Option<Spanned<i64>> as "Option<i64>",
+        /// Highest price allowed, instead of `ceiling_ratio`.
+        ceiling_minor: Option<Spanned<i64>> as "Option<i64>",
+    }
+);
 
-#[derive(Deserialize)]
+/// pricing.toml.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Draft {
+#[schemars(rename = "Pricing")]
+pub(crate) struct Draft {
+    /// How long a quote binds, in minutes.
+    #[schemars(with = "u32")]
     lock_minutes: Spanned<u32>,
+    /// How many prices a ladder tries.
+    #[schemars(with = "u32")]
     n_rungs: Spanned<u32>,
+    /// Which prices look like prices.
     #[serde(default)]
     rounding: Rounding,
+    /// Terms where neither SKU nor category says otherwise.
+    #[schemars(with = "DefaultDraft")]
     default: Spanned<DefaultDraft>,
+    /// Prices that are tried.
+    #[schemars(with = "Option<PriceExploration>")]
     exploration: Option<Spanned<PriceExploration>>,
+    /// How prices follow demand; absent: not at all.
+    #[schemars(with = "Option<DemandReaction>")]
     demand_reaction: Option<Spanned<DemandReaction>>,
+    /// What the audit looks at.
     #[serde(default)]
     audit: Audit,
+    /// What the law of a market asks, by its name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, MarketRules>")]
     market: BTreeMap<String, Spanned<MarketRules>>,
+    /// Terms by category.
     #[serde(default, rename = "category")]
     categories: Vec<CategoryDraft>,
+    /// The SKUs.
     #[serde(default, rename = "sku")]
     skus: Vec<SkuDraft>,
 }
 
-#[derive(Default, Deserialize)]
+/// `[audit]`.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Audit {
+    /// Attributes of customers, none of which enters a price, over which the audit compares what was shown.
     fields: Vec<String>,
 }
 
