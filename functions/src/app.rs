@@ -12,6 +12,7 @@ use axum::Router;
 use nextbest_models::artifact::{Artifact, ArtifactError};
 use nextbest_models::project::{Project, ProjectFaults};
 
+use crate::at_risk::heads::Heads;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Customers read last.
     pub memory: Memory,
+    /// Headers and curves of snapshots read last.
+    pub heads: Heads,
     /// Budgets found used up.
     pub budgets: SpentBudgets,
     /// What actions brought so far.
@@ -114,6 +117,7 @@ impl App {
             deadline: config.deadline,
             metrics: Metrics::default(),
             memory: Memory::default(),
+            heads: Heads::default(),
             budgets: SpentBudgets::default(),
             beliefs: Beliefs::default(),
             folder: config.project.clone(),

@@ -2,6 +2,8 @@
 //!
 //! What a row says is in the snapshot; how it is paged through stands in [`crate::paging`].
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Extension, State};
 use axum::routing::{get, post};
@@ -22,6 +24,7 @@ use crate::snapshot::{self, AtRisk, Clv, Contactable, Cutoff, Header, Order, Rec
 use crate::store::{Listing, Series};
 
 pub mod exports;
+pub mod heads;
 
 /// What may stand in the query, for the description of the interface.
 pub(crate) const PARAMETERS: &[(&str, &str)] = &[
@@ -94,7 +97,7 @@ pub struct List {
     next_cursor: Option<String>,
     /// What contacting the first of the list, in this order, reaches, costs and brings, at every hundredth of it.
     #[schema(value_type = Vec<Object>)]
-    cutoff_curve: Vec<Cutoff>,
+    cutoff_curve: Arc<[Cutoff]>,
     /// The length that brings the most, within capacity and budget.
     #[schema(value_type = Object)]
     best_cutoff: Best,
@@ -184,7 +187,7 @@ pub(crate) async fn list(
         request_id,
         as_of: page.header.as_of,
         sort: page.order,
-        sorts: page.header.orders,
+        sorts: page.header.orders.clone(),
         churn_definition: json!(page.header.churn_definition),
         population: json!(page.header.population),
         customers: page.customers.into_iter().map(|(rank, one)| row(reasons, level, rank, one)).collect(),
@@ -200,11 +203,11 @@ pub(crate) async fn list(
 /// A page of the list with all that is said of the whole.
 pub(crate) struct Page {
     pub(crate) snapshot_id: String,
-    pub(crate) header: Header,
+    pub(crate) header: Arc<Header>,
     pub(crate) order: Order,
     /// Each with its rank.
     pub(crate) customers: Vec<(usize, AtRisk)>,
-    pub(crate) curve: Vec<Cutoff>,
+    pub(crate) curve: Arc<[Cutoff]>,
     pub(crate) next_cursor: Option<String>,
 }
 
@@ -214,7 +217,13 @@ impl Page {
         // The order is asked for, or settled by the snapshot: which, the snapshot itself must say.
         let unsettled = paging(Order::ValueAtRisk, filter, "");
         let snapshot_id = unsettled.snapshot(app).await?;
-        let header: Header = unsettled.header(app, &snapshot_id).await?;
+        let header = match app.heads.header(&snapshot_id, app.clock.now()) {
+            Some(header) => header,
+            None => {
+                let header = unsettled.header(app, &snapshot_id).await?;
+                app.heads.keep(&snapshot_id, header, app.clock.now())
+            }
+        };
         let order = match asked {
             None => header.orders.first().copied().unwrap_or(Order::ValueAtRisk),
             Some(order) if header.orders.contains(&order) => order,
@@ -227,18 +236,12 @@ impl Page {
         let key = filter.key(order);
         let paging = paging(order, filter, &key);
         let cursor = paging.start_in(snapshot_id)?;
-        let curve = Listing {
-            series: Series::AtRisk,
-            snapshot_id: &cursor.snapshot_id,
-            order: snapshot::curve_of(order),
-        };
         let bounds = (limit, header.population.n_active);
         let (rows, curve) = tokio::join!(
             paging.read(app, &cursor, bounds, |one: &AtRisk| filter.passes(one)),
-            app.store.snapshot_page::<Cutoff>(curve, 0)
+            curve(app, &cursor.snapshot_id, order)
         );
-        let (customers, next_cursor) = rows?;
-        let curve = curve?.unwrap_or_default();
+        let ((customers, next_cursor), curve) = (rows?, curve?);
         Ok(Self { snapshot_id: cursor.snapshot_id, header, order, customers, curve, next_cursor })
     }
 
@@ -249,6 +252,16 @@ impl Page {
         let best = snapshot::curve::best(&self.curve, filter.capacity, filter.budget_minor);
         best.map_or_else(|| Best::Absent(Absent::because("nothing_is_worth_its_cost")), Best::Cutoff)
     }
+}
+
+/// The curve of a snapshot in `order`.
+async fn curve(app: &App, snapshot_id: &str, order: Order) -> Result<Arc<[Cutoff]>, Problem> {
+    if let Some(curve) = app.heads.curve(snapshot_id, order, app.clock.now()) {
+        return Ok(curve);
+    }
+    let listing = Listing { series: Series::AtRisk, snapshot_id, order: snapshot::curve_of(order) };
+    let curve = app.store.snapshot_page::<Cutoff>(listing, 0).await?.unwrap_or_default();
+    Ok(app.heads.keep_curve(snapshot_id, order, curve))
 }
 
 fn paging<'a>(order: Order, filter: &'a Filter, key: &'a str) -> Paging<'a> {

@@ -9,6 +9,7 @@ mod assets;
 mod at_risk;
 mod customers;
 mod frame;
+mod metrics;
 mod models;
 mod prices;
 mod reports;
@@ -47,6 +48,7 @@ pub fn routes() -> Router<App> {
         .route("/console/customers/{id}", get(customers::show))
         .route("/console/customers/{id}/price", get(customers::price))
         .route("/console/actions", get(actions::show))
+        .route("/console/metrics", get(metrics::show))
         .route("/console/models", get(models::show))
         .route("/console/prices", get(prices::list))
         .route("/console/prices/{id}", get(prices::show))

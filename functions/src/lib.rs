@@ -4,6 +4,11 @@
 //! answers. No learner is ever linked here; time, randomness and the environment are read in one room each
 //! ([`clock`], [`config`]).
 
+/// A request makes some hundred short-lived allocations, most of them in what speaks to the store; every program that serves
+/// links this room.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod config;
 pub mod clock;
 pub mod keys;

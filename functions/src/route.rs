@@ -204,6 +204,7 @@ pub const PAGES: &[Route] = &[
     page("/console/customers/{id}", "One customer: stages, features, scores, and what would be decided."),
     page("/console/customers/{id}/price", "What an item would cost this customer."),
     page("/console/actions", "Whom each action reaches."),
+    page("/console/metrics", "How customers come, stay and leave."),
     page("/console/models", "The models in use."),
     page("/console/prices", "The items with a price."),
     page("/console/prices/{id}", "What an item costs, and why."),

@@ -12,6 +12,7 @@ use nextbest_models::artifact::Artifact;
 use nextbest_models::project::LabelRule;
 use nextbest_models::propensity::ProbabilityInterval;
 use nextbest_models::units::Timestamp;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -23,16 +24,18 @@ use crate::store::{Listing, PAGE_SIZE, Series, StoreError, StoredCustomer};
 pub mod curve;
 mod order;
 mod row;
+mod rows;
 mod sorting;
 
 pub use curve::Cutoff;
 pub use order::Order;
 pub use row::{AtRisk, CHURN, Clv, Contactable, Recommended, SAVE, SaveUplift};
+pub use rows::Rows;
 
-use curve::{Curve, Totals};
+use curve::Totals;
 use row::Scorers;
 pub(crate) use row::{HIGH, MEDIUM};
-use sorting::{RUN_ROWS, Sorter};
+use rows::InOrder;
 
 /// How long a snapshot is kept, in days: longer than anyone holds a cursor.
 pub const KEEP_DAYS: i32 = 8;
@@ -131,17 +134,16 @@ pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     }
     let now = app.clock.now();
     let scorers = Scorers::of(app, artifact, now).ok_or(SnapshotError::NoModel)?;
-    let mut scan = ScanOf::new(app, scorers, now);
-    scan.run().await?;
-    let ScanOf { sorters, totals, n_scanned, .. } = scan;
+    let mut rows = Rows::new(Order::ALL.into_iter().filter(|order| scorers.tells(*order)));
+    let n_scanned = scan(app, &scorers, &mut rows, now).await?;
+    let totals = *rows.totals();
     let snapshot_id = clock::new_id("snap")?;
     let expires = expiry_seconds(now, KEEP_DAYS);
     let (mut orders, mut n_pages) = (Vec::new(), 0);
-    for (order, sorter) in sorters {
-        if is_there(order, &totals) {
-            n_pages += write(app, &snapshot_id, order, sorter, &totals, expires).await?;
-            orders.push(order);
-        }
+    for listed in rows.in_order() {
+        let (order, rows) = listed?;
+        n_pages += write(app, &snapshot_id, order, rows, expires).await?;
+        orders.push(order);
     }
     let header = header(app, artifact, orders, &totals, n_scanned, now);
     app.store.publish_snapshot(Series::AtRisk, &snapshot_id, &header, expires).await?;
@@ -156,49 +158,25 @@ pub fn score(app: &App, stored: &StoredCustomer) -> Option<AtRisk> {
     Scorers::of(app, app.artifact.as_ref()?, app.clock.now())?.row(stored)
 }
 
-/// All customers being scored, each row laid aside once for every order.
-struct ScanOf<'a> {
-    app: &'a App,
-    scorers: Scorers<'a>,
+/// Every customer scored, and their changes of stage logged; how many were looked at.
+async fn scan(
+    app: &App,
+    scorers: &Scorers<'_>,
+    rows: &mut Rows,
     now: Timestamp,
-    sorters: Vec<(Order, Sorter<AtRisk>)>,
-    totals: Totals,
-    n_scanned: usize,
-}
-
-impl<'a> ScanOf<'a> {
-    fn new(app: &'a App, scorers: Scorers<'a>, now: Timestamp) -> Self {
-        let sorters = Order::ALL.into_iter().filter(|order| scorers.tells(*order));
-        let sorters = sorters.map(|order| (order, Sorter::new(order.compare(), RUN_ROWS))).collect();
-        Self { app, scorers, now, sorters, totals: Totals::default(), n_scanned: 0 }
-    }
-
-    async fn run(&mut self) -> Result<(), SnapshotError> {
-        for segment in 0..SEGMENTS {
-            let mut scan = self.app.store.scan_customers(segment, SEGMENTS);
-            while let Some(page) = scan.next(&self.app.project.schema).await? {
-                self.n_scanned += page.len();
-                log_changes(self.app, &page, self.now).await?;
-                for row in page.iter().filter_map(|stored| self.scorers.row(stored)) {
-                    self.totals.add(&row);
-                    for (_, sorter) in &mut self.sorters {
-                        sorter.push(row.clone())?;
-                    }
-                }
-            }
+) -> Result<usize, SnapshotError> {
+    let mut n_scanned = 0;
+    for segment in 0..SEGMENTS {
+        let mut scan = app.store.scan_customers(segment, SEGMENTS);
+        while let Some(page) = scan.next(&app.project.schema).await? {
+            n_scanned += page.len();
+            log_changes(app, &page, now).await?;
+            // In the order of the page, whoever scored them.
+            let scored: Vec<AtRisk> = page.par_iter().filter_map(|stored| scorers.row(stored)).collect();
+            scored.into_iter().try_for_each(|row| rows.push(row))?;
         }
-        Ok(())
     }
-}
-
-/// Whether anybody has the number of `order`; value at risk is listed in any case.
-const fn is_there(order: Order, totals: &Totals) -> bool {
-    match order {
-        Order::NetSaveValue => totals.n_with_net > 0,
-        Order::LifetimeValue => totals.n_with_clv > 0,
-        Order::SaveUplift => totals.n_with_uplift > 0,
-        Order::ValueAtRisk | Order::ChurnProbability => true,
-    }
+    Ok(n_scanned)
 }
 
 /// Writes the list in one order and its curve; returns how many pages they took.
@@ -206,29 +184,19 @@ async fn write(
     app: &App,
     snapshot_id: &str,
     order: Order,
-    sorter: Sorter<AtRisk>,
-    totals: &Totals,
+    mut rows: InOrder,
     expires: i64,
 ) -> Result<usize, SnapshotError> {
     let listing = |order| Listing { series: Series::AtRisk, snapshot_id, order };
-    let (mut sorted, mut curve) = (sorter.finish()?, Curve::new(totals));
-    let (mut rows, mut n_pages) = (Vec::new(), 0);
+    let mut n_pages = 0;
     loop {
-        let row = sorted.next()?;
-        let over = row.is_none();
-        if let Some(row) = row {
-            curve.add(&row);
-            rows.push(row);
-        }
-        if rows.len() == PAGE_SIZE * PAGES_AT_ONCE || (over && !rows.is_empty()) {
-            n_pages += app.store.put_pages(listing(order.as_str()), n_pages, &rows, expires).await?;
-            rows.clear();
-        }
-        if over {
+        let next = rows.take(PAGE_SIZE * PAGES_AT_ONCE)?;
+        if next.is_empty() {
             break;
         }
+        n_pages += app.store.put_pages(listing(order.as_str()), n_pages, &next, expires).await?;
     }
-    let n_of_curve = app.store.put_pages(listing(curve_of(order)), 0, &curve.finish(), expires).await?;
+    let n_of_curve = app.store.put_pages(listing(curve_of(order)), 0, &rows.curve(), expires).await?;
     Ok(n_pages + n_of_curve)
 }
 

@@ -218,10 +218,9 @@ pub fn decide(policy: &Policy, situation: &Situation, question: &Question) -> De
     let (mut candidates, mut suppressed, mut degraded) =
         (Vec::with_capacity(policy.actions.len()), Vec::with_capacity(policy.actions.len()), BTreeSet::new());
     for (action, weighed) in policy.actions.iter().zip(weighed) {
-        let without_model = !situation.is_modelled(action);
         match weighed {
             Ok(candidate) => {
-                if without_model {
+                if !situation.is_modelled(action) {
                     degraded.insert(format!("prior_only:{}", action.model_name));
                 }
                 candidates.push(candidate);

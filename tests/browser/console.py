@@ -127,7 +127,7 @@ def main(base, key, folder):
                 keys_only(desk)
             desk.page.goto(f"{base}/console/customers/C%20001")
             desk.look("customer")
-            for place in ("customers", "actions", "prices", "prices/MUG", "models"):
+            for place in ("customers", "actions", "metrics", "prices", "prices/MUG", "models"):
                 desk.page.goto(f"{base}/console/{place}")
                 desk.look(place.replace("/", "-"))
             signs_out(desk)

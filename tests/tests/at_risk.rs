@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use nextbest_functions::keys::Role;
 use nextbest_functions::snapshot::{self, Cutoff, Order, curve};
+use nextbest_tests::fault::{Fault, raw};
 use nextbest_tests::fixture::{self, key, now, order_json};
 use nextbest_tests::world::World;
 use reqwest::StatusCode;
@@ -12,6 +17,12 @@ use serde_json::{Value, json};
 /// 240 customers: the n-th ordered `n % 7 + 1` times, last `n % 170 + 1` days ago.
 async fn shop() -> (World, String) {
     let world = World::new("").await;
+    let base = fill(&world).await;
+    (world, base)
+}
+
+/// The customers of [`shop`] in `world`, and their list; where it is answered.
+async fn fill(world: &World) -> String {
     let path = world.folder.path().join("artifacts/mini.nba");
     std::fs::write(path, fixture::saving_artifact(&fixture::project())).unwrap();
     for customers in (0..240_u32).collect::<Vec<_>>().chunks(60) {
@@ -28,7 +39,7 @@ async fn shop() -> (World, String) {
     }
     let (base, app) = world.again(now()).await;
     snapshot::build(&app).await.unwrap();
-    (world, base)
+    base
 }
 
 async fn get(world: &World, base: &str, path: &str) -> (StatusCode, Value) {
@@ -188,4 +199,63 @@ async fn an_export_leaves_control_groups_out_counts_them_and_says_who_took_it() 
         let (status, problem) = post(&json!({ "n_customers": n_customers })).await;
         assert_eq!((status.as_u16(), &problem["path"]), (422, &json!("n_customers")), "{problem}");
     }
+}
+
+/// A build that dies after any number of its writes leaves the list as it was, whole; the next one begins its own and gets the
+/// list that a build which never died makes.
+#[tokio::test]
+async fn a_build_that_dies_half_way_changes_nothing_and_the_next_is_whole() {
+    let writes_left = Arc::new(AtomicI64::new(i64::MAX));
+    let left = writes_left.clone();
+    let dies = move |operation: &str, _| {
+        let writes = operation == "BatchWriteItem" || operation == "PutItem";
+        match writes && left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            true => Fault::Fail,
+            false => Fault::None,
+        }
+    };
+    let world = World::with("", Duration::from_secs(20), dies).await;
+    let base = fill(&world).await;
+    let tomorrow = now().plus_days(1);
+    let id = async || get(&world, &base, "/v1/at-risk?limit=1").await.1["snapshot_id"].clone();
+    let (first, list) = (id().await, all(&world, &base, "").await);
+    let (_, faulty) = world.through_faults(tomorrow).await;
+    let mut n_died = 0;
+    for n_writes in (0..).step_by(3) {
+        writes_left.store(n_writes, Ordering::SeqCst);
+        if snapshot::build(&faulty).await.is_ok() {
+            break;
+        }
+        n_died += 1;
+        assert_eq!((id().await, all(&world, &base, "").await), (first.clone(), list.clone()), "{n_writes}");
+    }
+    assert!(n_died > 3, "{n_died}");
+    let (resumed, second) = (all(&world, &base, "").await, id().await);
+    assert!(second != first && resumed != list, "a day later");
+    let (_, sound) = world.again(tomorrow).await;
+    snapshot::build(&sound).await.unwrap();
+    assert_eq!(all(&world, &base, "").await, resumed);
+    assert_ne!(id().await, second);
+}
+
+/// A customer whose state is taken out of the store between build and page: the list is as of its moment, to the last rank, and
+/// whoever asks of the customer is told that nothing is known.
+#[tokio::test]
+async fn a_customer_erased_after_the_build_moves_nobody() {
+    let (world, base) = shop().await;
+    let before = all(&world, &base, "").await;
+    let erased = before[20]["customer_id"].as_str().unwrap();
+    let key = json!({ "pk": { "S": format!("customer#{erased}") }, "sk": { "S": "state" } });
+    let delete = json!({ "TableName": "nextbest", "Key": key, "ReturnValues": "ALL_OLD" });
+    let told = raw(&world.endpoint, "DeleteItem", &delete).await;
+    assert!(told["Attributes"].is_object(), "it was there: {told}");
+    assert_eq!(all(&world, &base, "").await, before);
+    let (status, problem) = world.post("/v1/scores", &json!({ "customer_id": erased })).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("unknown_customer")));
+    // The next list is without them.
+    let (_, app) = world.again(now()).await;
+    snapshot::build(&app).await.unwrap();
+    let after = all(&world, &base, "").await;
+    assert_eq!(after.len(), before.len() - 1);
+    assert!(after.iter().all(|row| row["customer_id"] != erased));
 }

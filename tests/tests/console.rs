@@ -364,6 +364,9 @@ async fn models_prices_and_reports_are_shown_from_what_is_there() {
     let artifacts = world.folder.path().join("artifacts");
     std::fs::write(artifacts.join("decisions.html"), "<!doctype html><p>reach").unwrap();
     std::fs::write(artifacts.join("other.html"), "other").unwrap();
+    assert!(browser.get("/console/metrics").await.text.contains("nextbest report metrics --project DIR"));
+    std::fs::write(artifacts.join("metrics.html"), "<!doctype html><p>lives").unwrap();
+    assert!(browser.get("/console/metrics").await.text.contains("src=\"/console/reports/metrics.html\""));
     assert!(browser.get("/console/actions").await.text.contains("<iframe"));
     let report = browser.get("/console/reports/decisions.html").await;
     assert_eq!((report.status, report.text.as_str()), (StatusCode::OK, "<!doctype html><p>reach"));

@@ -13,13 +13,7 @@ use crate::auth::Caller;
 pub(super) async fn show(State(app): State<App>, Extension(caller): Extension<Caller>) -> Markup {
     let content = html! {
         h1 { "Actions" }
-        @if reports::is_there(&app, DECISIONS) {
-            p { a href={ "/console/reports/" (DECISIONS) } { "The report on a page of its own" } }
-            iframe.report src={ "/console/reports/" (DECISIONS) } title="Reach, losses of the funnel and sensitivity of every action" {}
-        } @else {
-            p { "Reach, losses of the funnel and sensitivity of every action are in a report that is not there yet. This makes it:" }
-            pre tabindex="0" { "nextbest report decisions --project DIR" }
-        }
+        (reports::within(&app, DECISIONS, "Reach, losses of the funnel and sensitivity of every action"))
         section aria-labelledby="catalogue" {
             h2 id="catalogue" { "Actions of policy.toml" }
             ul { @for action in app.project.policy.actions() { li { (words::of_code(action.id.as_ref())) } } }

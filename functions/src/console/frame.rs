@@ -11,6 +11,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/console/at-risk", "At risk"),
     ("/console/customers", "Customers"),
     ("/console/actions", "Actions"),
+    ("/console/metrics", "Metrics"),
     ("/console/prices", "Prices"),
     ("/console/models", "Models"),
 ];

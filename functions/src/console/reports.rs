@@ -16,11 +16,14 @@ use crate::problem::Problem;
 pub(super) const REPORTS: &[(&str, &str, &str)] = &[
     ("report.html", "What training came to", "nextbest train"),
     (DECISIONS, "Whom each action reaches", "nextbest report decisions"),
+    (METRICS, "How customers come, stay and leave", "nextbest report metrics"),
     ("prices.html", "What prices were shown", "nextbest report prices"),
 ];
 
 /// The report of decisions.
 pub(super) const DECISIONS: &str = "decisions.html";
+/// The report of customers' lives.
+pub(super) const METRICS: &str = "metrics.html";
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'self'; sandbox";
@@ -42,6 +45,22 @@ pub(super) async fn show(
 /// Whether the report is beside the artifact.
 pub(super) fn is_there(app: &App, file: &str) -> bool {
     app.folder.join("artifacts").join(file).is_file()
+}
+
+/// The report within a page, or how it comes about; `what` says what is in it.
+pub(super) fn within(app: &App, file: &str, what: &str) -> Markup {
+    let command =
+        REPORTS.iter().find(|(known, ..)| *known == file).map_or("nextbest report", |(.., command)| command);
+    let address = format!("/console/reports/{file}");
+    html! {
+        @if is_there(app, file) {
+            p { a href=(address) { "The report on a page of its own" } }
+            iframe.report src=(address) title=(what) {}
+        } @else {
+            p { (what) ": that is in a report that is not there yet. This makes it:" }
+            pre tabindex="0" { (command) " --project DIR" }
+        }
+    }
 }
 
 /// Links to the reports that are there, and how the others come about.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::order::Order;
 use super::row::AtRisk;
 
 /// Points of a curve.
@@ -45,6 +46,16 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    /// Whether anybody has the number of `order`; value at risk is listed in any case.
+    pub(super) const fn tells(&self, order: Order) -> bool {
+        match order {
+            Order::NetSaveValue => self.n_with_net > 0,
+            Order::LifetimeValue => self.n_with_clv > 0,
+            Order::SaveUplift => self.n_with_uplift > 0,
+            Order::ValueAtRisk | Order::ChurnProbability => true,
+        }
+    }
+
     pub(super) fn add(&mut self, row: &AtRisk) {
         self.n_customers += 1;
         self.churners += row.churn_probability;
@@ -57,16 +68,16 @@ impl Totals {
 }
 
 /// A curve being drawn.
-pub(super) struct Curve<'t> {
-    totals: &'t Totals,
+pub(super) struct Curve {
+    totals: Totals,
     at: Cutoff,
     value_at_risk: i128,
     net_minor: i128,
     points: Vec<Cutoff>,
 }
 
-impl<'t> Curve<'t> {
-    pub(super) const fn new(totals: &'t Totals) -> Self {
+impl Curve {
+    pub(super) const fn new(totals: Totals) -> Self {
         let at = Cutoff {
             n_customers: 0,
             n_contacted: 0,

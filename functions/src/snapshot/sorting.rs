@@ -1,18 +1,22 @@
-//! Sorting more rows than fit into memory: sorted runs in files without a name, merged as they are read.
+//! Sorting more rows than fit into memory: sorted runs in one file without a name, merged as they are read.
 //!
-//! However many rows, no more than [`RUN_ROWS`] of them and one of each run are held. What a killed process wrote is gone
-//! with it.
+//! However many rows, no more than [`RUN_ROWS`] of them, and [`READ_BYTES`] of each run, are held; ten million rows are five
+//! hundred runs, and would be more files than a process may have. What a killed process wrote is gone with it.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Rows of one run.
 pub(super) const RUN_ROWS: usize = 20_000;
+/// Read ahead in a run.
+const READ_BYTES: usize = 16 << 10;
 
 type Compare<T> = fn(&T, &T) -> Ordering;
 
@@ -21,13 +25,15 @@ pub(super) struct Sorter<T> {
     compare: Compare<T>,
     run_rows: usize,
     pending: Vec<T>,
-    runs: Vec<File>,
+    file: Option<File>,
+    /// Where each run of the file ends.
+    ends: Vec<u64>,
 }
 
 impl<T: Serialize + DeserializeOwned> Sorter<T> {
     /// By `compare`, a total order.
     pub(super) fn new(compare: Compare<T>, run_rows: usize) -> Self {
-        Self { compare, run_rows, pending: Vec::new(), runs: Vec::new() }
+        Self { compare, run_rows, pending: Vec::new(), file: None, ends: Vec::new() }
     }
 
     pub(super) fn push(&mut self, row: T) -> io::Result<()> {
@@ -37,15 +43,21 @@ impl<T: Serialize + DeserializeOwned> Sorter<T> {
 
     fn spill(&mut self) -> io::Result<()> {
         self.pending.sort_by(self.compare);
-        let mut file = BufWriter::new(tempfile::tempfile()?);
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile()?),
+        };
+        let mut end = self.ends.last().copied().unwrap_or(0);
+        let mut writer = BufWriter::new(file);
         for row in self.pending.drain(..) {
             let bytes = postcard::to_stdvec(&row).map_err(io::Error::other)?;
             let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-            file.write_all(&length.to_le_bytes())?;
-            file.write_all(&bytes)?;
+            writer.write_all(&length.to_le_bytes())?;
+            writer.write_all(&bytes)?;
+            end += 4 + u64::from(length);
         }
-        self.runs.push(file.into_inner().map_err(io::IntoInnerError::into_error)?);
-        Ok(())
+        self.ends.push(end);
+        writer.flush()
     }
 
     /// All rows, in order.
@@ -53,9 +65,12 @@ impl<T: Serialize + DeserializeOwned> Sorter<T> {
         self.pending.sort_by(self.compare);
         let mut heads = BinaryHeap::new();
         let mut sources: Vec<Source<T>> = vec![Source::Memory(self.pending.into_iter())];
-        for mut file in self.runs {
-            file.seek(SeekFrom::Start(0))?;
-            sources.push(Source::File(BufReader::new(file)));
+        if let Some(file) = self.file.map(Arc::new) {
+            let starts = std::iter::once(0).chain(self.ends.iter().copied());
+            for (at, end) in starts.zip(self.ends.iter().copied()) {
+                let run = Run { file: Arc::clone(&file), at, end };
+                sources.push(Source::File(BufReader::with_capacity(READ_BYTES, run)));
+            }
         }
         for (source, rows) in sources.iter_mut().enumerate() {
             if let Some(row) = rows.next()? {
@@ -66,9 +81,25 @@ impl<T: Serialize + DeserializeOwned> Sorter<T> {
     }
 }
 
+/// One sorted run, read from where it stands.
+struct Run {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Run {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(bytes.len());
+        let n_read = self.file.read_at(&mut bytes[..left], self.at)?;
+        self.at += n_read as u64;
+        Ok(n_read)
+    }
+}
+
 enum Source<T> {
     Memory(std::vec::IntoIter<T>),
-    File(BufReader<File>),
+    File(BufReader<Run>),
 }
 
 impl<T: DeserializeOwned> Source<T> {

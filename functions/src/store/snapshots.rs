@@ -1,4 +1,4 @@
-//! Snapshots of two series, customers at risk and the hopper's contacts: pages of 100 rows in one or several orders, a
+//! Snapshots of two series, customers at risk and the hopper's contacts: pages of 50 rows in one or several orders, a
 //! header, and a pointer to the newest that is written last.
 //!
 //! A reader that holds a snapshot id sees that snapshot to its end, whatever is built meanwhile; one that holds none
@@ -19,7 +19,7 @@ use super::error::StoreError;
 use super::item::{Attributes, DOCUMENT, Item, PACKED, PK, SNAPSHOT_ID, key, live, read_bytes, read_text};
 
 /// Rows on one page of a snapshot.
-pub const PAGE_SIZE: usize = 100;
+pub const PAGE_SIZE: usize = 50;
 
 const HEADER: &str = "header";
 const CURRENT: &str = "current";

@@ -64,6 +64,48 @@ pub(super) fn weigh_all(
     policy.actions.iter().map(|action| round.weigh(action)).collect()
 }
 
+/// Whether nothing that stands before any rule or question keeps `action` from the customer: only then is it worth asking a
+/// model of it.
+pub(super) fn is_open(action: &CheckedAction, situation: &Situation) -> bool {
+    let closed = held_out(action, situation)
+        .and_then(|()| in_time(action, situation.now))
+        .and_then(|()| unobjected(action, situation))
+        .and_then(|()| in_stage(action, situation));
+    closed.is_ok()
+}
+
+fn held_out(action: &CheckedAction, situation: &Situation) -> Result<(), Fall> {
+    if situation.control.policy && !action.is_service() {
+        return Err(Fall::at(FunnelStage::Control, "policy_control", RejectionCode::ControlGroup));
+    }
+    Ok(())
+}
+
+fn in_time(action: &CheckedAction, now: Timestamp) -> Result<(), Fall> {
+    let fall = |component, code| Fall::at(FunnelStage::Availability, component, code);
+    if let Some(from) = action.spec.available_from.filter(|from| now < *from) {
+        return Err(fall("available_from", RejectionCode::NotYetAvailable).until(from));
+    }
+    if action.spec.available_until.is_some_and(|until| until <= now) {
+        return Err(fall("available_until", RejectionCode::Expired));
+    }
+    Ok(())
+}
+
+fn unobjected(action: &CheckedAction, situation: &Situation) -> Result<(), Fall> {
+    if situation.objected && !action.is_service() {
+        return Err(Fall::at(FunnelStage::Consent, "objection", RejectionCode::Objected));
+    }
+    Ok(())
+}
+
+fn in_stage(action: &CheckedAction, situation: &Situation) -> Result<(), Fall> {
+    if action.spec.stages.contains(&situation.standing.stage) {
+        return Ok(());
+    }
+    Err(Fall::at(FunnelStage::Eligibility, "lifecycle_stage", RejectionCode::StageNotEligible))
+}
+
 /// The fallback action, if the policy names one and nothing but rules and models stands against it.
 pub(super) fn fall_back(policy: &Policy, situation: &Situation, question: &Question) -> Option<Candidate> {
     let action = &policy.actions[policy.fallback?];
@@ -163,13 +205,7 @@ impl<'a> Round<'a> {
 
     fn weigh(&self, action: &CheckedAction) -> Result<Candidate, Fall> {
         self.available(action)?;
-        if !action.spec.stages.contains(&self.situation.standing.stage) {
-            return Err(Fall::at(
-                FunnelStage::Eligibility,
-                "lifecycle_stage",
-                RejectionCode::StageNotEligible,
-            ));
-        }
+        in_stage(action, self.situation)?;
         self.predecessor(action)?;
         let steps = [
             (FunnelStage::Eligibility, &action.eligibility),
@@ -219,29 +255,16 @@ impl<'a> Round<'a> {
 
     fn available(&self, action: &CheckedAction) -> Result<(), Fall> {
         let fall = |component, code| Err(Fall::at(FunnelStage::Availability, component, code));
-        let (question, now) = (self.question, self.situation.now);
-        if self.situation.control.policy && !action.is_service() {
-            return Err(Fall::at(FunnelStage::Control, "policy_control", RejectionCode::ControlGroup));
-        }
+        let question = self.question;
+        held_out(action, self.situation)?;
         if !question.candidate_actions.is_empty() && !question.candidate_actions.contains(&action.spec.id) {
             return fall("candidate_actions", RejectionCode::NotRequested);
         }
         if question.excluded_actions.contains(&action.spec.id) {
             return fall("excluded_actions", RejectionCode::ExcludedByCaller);
         }
-        if let Some(from) = action.spec.available_from
-            && now < from
-        {
-            let fall = Fall::at(FunnelStage::Availability, "available_from", RejectionCode::NotYetAvailable);
-            return Err(fall.until(from));
-        }
-        if action.spec.available_until.is_some_and(|until| until <= now) {
-            return fall("available_until", RejectionCode::Expired);
-        }
-        if self.situation.objected && !action.is_service() {
-            return Err(Fall::at(FunnelStage::Consent, "objection", RejectionCode::Objected));
-        }
-        Ok(())
+        in_time(action, self.situation.now)?;
+        unobjected(action, self.situation)
     }
 
     fn predecessor(&self, action: &CheckedAction) -> Result<(), Fall> {

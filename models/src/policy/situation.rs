@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::contact::PastContact;
 use super::control::Assignment;
 use super::response::{self, OfferKey, ResponseSpec};
-use super::{CheckedAction, CheckedTreatment, Predictor};
+use super::{CheckedAction, CheckedTreatment, Predictor, funnel};
 use crate::artifact::Artifact;
 use crate::customer::contacts::Reply;
 use crate::customer::{Customer, stable_hash};
@@ -55,7 +55,8 @@ pub struct Situation {
     /// The same for the average customer: what the model control is decided by.
     pub base_rates: Vec<Option<Probability>>,
     /// What the response models say of each treatment of each action, in the order of the file; none where the action is
-    /// about a label or there is no model. Empty where no action is about a response.
+    /// about a label, there is no model, or the action is closed to the customer whatever a model says (stage, dates, control
+    /// group, objection). Empty where no action is about a response.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Option<Probability>>,
     /// Contacts that the response models learned from, by action in the order of the file: their maturity.
@@ -155,8 +156,9 @@ impl Situation {
         let mut row = Vec::with_capacity(self.features.len() + response::OFFER_COLUMNS.len());
         let scored = policy.offers().map(|(action, treatment, asked)| {
             let (model, ResponseSpec { codes, .. }) = models.get(asked?)?.as_ref()?;
-            // Of an action that was not there when it learned, a model knows nothing; the action's prior speaks.
-            if !codes.knows(&action.id) {
+            // Of an action that was not there when it learned, a model knows nothing; the action's prior speaks. And most
+            // actions are for other stages.
+            if !codes.knows(&action.id) || !funnel::is_open(action, self) {
                 return None;
             }
             row.clear();
