@@ -27,7 +27,7 @@ mod sorting;
 
 pub use curve::Cutoff;
 pub use order::Order;
-pub use row::{AtRisk, CHURN, Clv, Contactable, Recommended, SAVE, SaveUplift};
+pub use row::{AtRisk, CHURN, Clv, ClvBasis, Contactable, Recommended, SAVE, SaveUplift};
 
 use curve::{Curve, Totals};
 use row::Scorers;

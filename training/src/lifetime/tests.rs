@@ -9,9 +9,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
+mod contest;
 mod coverage;
 mod drawn;
+mod expectation;
 mod formulas;
+mod moved;
 mod published;
 mod refusals;
 
@@ -49,6 +52,7 @@ fn summary(table: &Path) -> SummaryTable {
         t_x: "t_x".to_owned(),
         age: "T".to_owned(),
         value: None,
+        covariates: Vec::new(),
     }
 }
 
