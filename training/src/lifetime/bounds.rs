@@ -37,8 +37,8 @@ pub(super) fn fit(scores: &[f64], outcomes: &[f64], level: f64) -> Vec<RealisedK
     let knot = |(start, end): (&usize, usize)| {
         let mut outcomes: Vec<f64> = rows[*start..end].iter().map(|row| row.1).collect();
         outcomes.sort_by(f64::total_cmp);
-        // Too few for the level: the whole range, which covers less.
-        let k = ((outcomes.len() + 1) as f64 * 0.5 * (1.0 - level)).floor().max(1.0) as usize;
+        // A level is rounded, a rank is whole. Too few for the level: the whole range, which covers less.
+        let k = ((outcomes.len() + 1) as f64 * 0.5 * (1.0 - level) + 1e-9).floor().max(1.0) as usize;
         RealisedKnot { from: rows[*start].0, lo: outcomes[k - 1], hi: outcomes[outcomes.len() - k] }
     };
     starts.iter().zip(ends).map(knot).collect()

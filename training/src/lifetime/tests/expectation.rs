@@ -56,8 +56,8 @@ fn intervals_hold_the_true_expectation() {
 fn without_errors_or_spend_there_is_no_interval() {
     let horizon = Horizon::new(52, 0.0, 0.5).unwrap();
     let plain = LifetimeModel::new(TimeUnit::Week, cdnow(), GammaGamma::new(6.0, 4.0, 15.0).ok(), horizon);
-    let purchases = PurchaseSummary::new(2.0, 30.0, 38.0).unwrap();
-    let of = CustomerSummary { purchases, spend: None, truncated: false };
+    let bought = PurchaseSummary::new(2.0, 30.0, 38.0).unwrap();
+    let of = CustomerSummary { purchases: bought, spend: None, truncated: false };
     assert_eq!(plain.interval(&of), None);
     let customers = cohort(&cdnow(), 4_000, 4);
     let customers: Vec<_> = customers
