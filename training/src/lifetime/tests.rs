@@ -17,6 +17,7 @@ mod formulas;
 mod moved;
 mod published;
 mod refusals;
+mod shop;
 
 /// Fader, Hardie and Lee (2005), table 2.
 fn cdnow() -> BgNbd {
