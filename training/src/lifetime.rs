@@ -27,17 +27,19 @@ mod report;
 mod fit;
 mod folded;
 mod bounds;
+mod contest;
 mod realised;
 mod history;
 mod score;
 
 pub use cells::day;
+pub use contest::{RealisedCode, RealisedReport, ValueError};
 pub use covariates::{CovariateReport, CovariatesReport, MAX_COVARIATES};
 pub use error::{LifetimeError, LifetimeFault, Untold};
 pub use fit::{LifetimeFit, fit};
 pub use folded::{FoldedReport, LIFETIME, TrainedLifetime, fit_folded};
 pub use history::{ValueHistory, ValuePlan, ValueReport};
-pub use realised::{REALISED, RealisedCode, RealisedReport, ValueError};
+pub use realised::REALISED;
 pub use report::{
     Bootstrap, Correlation, Frequency, GoodnessOfFit, LifetimeReport, PurchaseParameters, SpendParameters,
     SpendReport,

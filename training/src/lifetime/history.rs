@@ -11,8 +11,9 @@ use nextbest_models::project::Project;
 use nextbest_models::units::{Day, Seed, Timestamp};
 use nextbest_models::value::{CustomerSummary, Horizon, TimeUnit};
 
+use super::contest::RealisedReport;
 use super::folded::{FoldedReport, fit_folded};
-use super::realised::{self, RealisedReport};
+use super::realised;
 use crate::cutoff::{feature_columns, is_active};
 use crate::dataset::{Dataset, DatasetError};
 

@@ -16,18 +16,18 @@ use std::collections::BTreeMap;
 
 use nextbest_models::artifact::{ModelKind, ModelMetadata, RealisedParts};
 use nextbest_models::customer::stable_hash;
-use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::units::Seed;
 use nextbest_models::value::{CustomerSummary, Horizon, LifetimeModel, RealisedLine, VALUE_LEVEL};
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::bounds;
+use super::contest::{RealisedCode, RealisedReport, ValueError};
 use super::folded::fit_folded;
 use super::history::{Cutoffs, Moment, ValueHistory, ValuePlan};
 use crate::dataset::Dataset;
 use crate::learner::hessboost_trees::quantity::{Budget, Loss, Quantities, grow, n_trees};
 use crate::learner::{Fitted, LearnError};
-use crate::metrics::{Estimate, mean};
+use crate::metrics::mean;
 use crate::table::fold_by_hash;
 
 /// The name of the model in an artifact of a project.
@@ -43,90 +43,6 @@ const N_FOLDS: u32 = 4;
 const SURE: f64 = 1.959_963_984_540_054;
 /// Customers whose scores travel in the artifact.
 const N_GOLDEN: usize = 64;
-
-/// What came of the contest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RealisedCode {
-    /// Trees err less: they tell lifetime values.
-    LessError,
-    /// They do not: the closed form stays, if there is one.
-    NoLessError,
-    /// A third of the log is shorter than four weeks.
-    LogTooShort,
-    /// Too few active customers at a cut-off, or nobody brought anything.
-    TooFewCustomers,
-    /// The log is shorter than three horizons, and no closed form says what the rest is worth.
-    NoStretch,
-    /// The learner failed.
-    NotLearned,
-}
-
-/// How far off values were, out of time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ValueError {
-    /// `trees`, `closed_form` or `mean`.
-    pub model: &'static str,
-    /// Root of the mean squared error, in minor units.
-    pub rmse: f64,
-    /// Mean absolute error, in minor units; its least is at the median, which is no value.
-    pub mae: f64,
-    /// What all customers were told to bring over what they brought.
-    pub ratio: f64,
-    /// Mean squared error less that of the trees, with the standard error of the paired differences; in minor units squared.
-    pub excess: Estimate,
-}
-
-/// What a project's report says of trees of realised value.
-#[derive(Clone, Debug, Serialize)]
-pub struct RealisedReport {
-    /// What came of it.
-    pub code: RealisedCode,
-    /// The same in a sentence.
-    pub reason: String,
-    /// Weeks learned.
-    pub n_weeks: u32,
-    /// What followed this was learned.
-    pub fit: Option<Timestamp>,
-    /// What followed this was told, and is known.
-    pub test: Option<Timestamp>,
-    /// Active customers at either.
-    pub n_customers: [usize; 2],
-    /// Mean value of the weeks after either, in minor units.
-    pub mean_minor: [f64; 2],
-    /// Trees of the ensemble.
-    pub n_trees: usize,
-    /// Every model, out of time.
-    pub errors: Vec<ValueError>,
-    /// The share of customers whose value lay in the 90 % interval that was told of them, out of time.
-    pub coverage: Option<Estimate>,
-    /// What the horizon is worth in the weeks learned.
-    pub stretch: Option<f64>,
-}
-
-impl RealisedReport {
-    fn untold(code: RealisedCode, reason: String, cutoffs: Option<Cutoffs>, history: &ValueHistory) -> Self {
-        Self {
-            code,
-            reason,
-            n_weeks: cutoffs.map_or(0, |cutoffs| cutoffs.n_weeks),
-            fit: cutoffs.map(|cutoffs| cutoffs.fit),
-            test: cutoffs.map(|cutoffs| cutoffs.test),
-            n_customers: [0, 1].map(|at| history.moments[at].brought.len()),
-            mean_minor: [0, 1].map(|at| mean(&history.moments[at].brought).value),
-            n_trees: 0,
-            errors: Vec::new(),
-            coverage: None,
-            stretch: None,
-        }
-    }
-
-    /// The error of `model`, where it was in the contest.
-    #[must_use]
-    pub fn error(&self, model: &str) -> Option<&ValueError> {
-        self.errors.iter().find(|error| error.model == model)
-    }
-}
 
 /// Trees of some customers, with the unit they tell.
 struct Grown {
@@ -280,7 +196,7 @@ fn run(
     let told = [("trees", Some(&by_trees)), ("closed_form", by_closed.as_ref()), ("mean", Some(&by_mean))];
     let errors: Vec<ValueError> = told
         .into_iter()
-        .filter_map(|(model, values)| Some(error(model, values?, &by_trees, outcomes)))
+        .filter_map(|(model, values)| Some(ValueError::of(model, values?, &by_trees, outcomes)))
         .collect();
     let less = errors.iter().skip(1).all(|error| error.excess.value > SURE * error.excess.se);
     let line = fit.line(n_trees, 1.0)?;
@@ -325,23 +241,6 @@ fn by_closed(horizon: Horizon, n_weeks: u32, history: &ValueHistory) -> Option<V
     let horizon = Horizon::new(n_weeks, horizon.discount_rate(), horizon.margin()).ok()?;
     let model = fit_folded(horizon, history.by_test.clone()).ok()?.model;
     history.moments[1].summaries.par_iter().map(|of| model.score(of).lifetime_value).collect()
-}
-
-fn error(model: &'static str, values: &[f64], by_trees: &[f64], outcomes: &[f64]) -> ValueError {
-    let squared = |values: &[f64]| -> Vec<f64> {
-        values.iter().zip(outcomes).map(|(value, outcome)| (value - outcome).powi(2)).collect()
-    };
-    let absolute: Vec<f64> =
-        values.iter().zip(outcomes).map(|(value, outcome)| (value - outcome).abs()).collect();
-    let (own, trees) = (squared(values), squared(by_trees));
-    let excess: Vec<f64> = own.iter().zip(&trees).map(|(own, trees)| own - trees).collect();
-    ValueError {
-        model,
-        rmse: mean(&own).value.sqrt(),
-        mae: mean(&absolute).value,
-        ratio: values.iter().sum::<f64>() / outcomes.iter().sum::<f64>(),
-        excess: mean(&excess),
-    }
 }
 
 /// Trees of the latest weeks that are known, for the artifact.

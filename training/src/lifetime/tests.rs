@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-mod contest;
+mod rivals;
 mod coverage;
 mod drawn;
 mod expectation;
