@@ -62,10 +62,10 @@ fn trees_tell_the_shop_s_customers_better_than_the_closed_form_that_misfits() {
     eprintln!("{:?}\n{told:?}", closed.goodness_of_fit);
     assert!(closed.misfits());
     assert_eq!((told.code, told.n_weeks), (RealisedCode::LessError, 17));
-    // 90 % of some 3,000 customers, whose standard error is .55 points, in weeks that no tree has seen: what may have changed since
-    // is three points more.
-    let coverage = told.coverage.unwrap();
-    assert!((coverage.value - 0.9).abs() < 4.0 * coverage.se + 0.03, "{coverage:?}");
+    // 90 %, or up to 95 % where the lower end is 0 and nothing lies below, of 4,601 customers, in weeks that no tree has seen: what
+    // changed since is given three points either way.
+    let (coverage, slack) = (told.coverage.unwrap().value, 4.0 * told.coverage.unwrap().se + 0.03);
+    assert!(0.9 - slack < coverage && coverage < 0.95 + slack, "{coverage}");
     let artifact = builder.seal().unwrap();
     assert!(artifact.realised().is_some() && artifact.lifetime().is_some());
     artifact.check_golden().unwrap();
