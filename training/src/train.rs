@@ -241,7 +241,7 @@ pub fn train(
             Err(error) => notes.push(format!("no purchase model {error}")),
         }
     }
-    let value = plans.value.as_ref().map(|plan| plan.seal(gathered.value, seed, &mut builder));
+    let value = plans.value.as_ref().map(|plan| plan.seal(&gathered.value, seed, &mut builder));
     let ValueReport { lifetime_value, realised_value, notes: untold } = value.unwrap_or_default();
     notes.extend(untold);
     let mut uplifts = Vec::new();

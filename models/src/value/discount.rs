@@ -120,7 +120,8 @@ impl Polynomials {
             if k == n {
                 break;
             }
-            (found.a.push(a), found.b.push(b));
+            found.a.push(a);
+            found.b.push(b);
             for (((at, _), before), now) in masses.iter().zip(&mut before).zip(&mut now) {
                 let next = (at - a) * *now - b * *before;
                 (*before, *now) = (*now, next);

@@ -148,7 +148,7 @@ impl ValuePlan {
     }
 
     /// Fits what `history` tells, seals it, and says what was sealed and why.
-    pub fn seal(&self, history: ValueHistory, seed: Seed, builder: &mut ArtifactBuilder) -> ValueReport {
+    pub fn seal(&self, history: &ValueHistory, seed: Seed, builder: &mut ArtifactBuilder) -> ValueReport {
         let mut report = ValueReport::default();
         let closed = match fit_folded(self.horizon, history.by_end.clone()) {
             Ok(trained) => {
@@ -164,7 +164,7 @@ impl ValuePlan {
         if report.lifetime_value.as_ref().is_some_and(|told| !told.misfits()) {
             return report;
         }
-        let (told, parts) = realised::contest(self, &history, closed.as_ref(), seed);
+        let (told, parts) = realised::contest(self, history, closed.as_ref(), seed);
         parts.into_iter().for_each(|parts: RealisedParts| builder.realised(parts));
         report.realised_value = Some(told);
         report

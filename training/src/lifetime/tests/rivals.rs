@@ -164,7 +164,7 @@ fn plan(weeks: u32) -> ValuePlan {
     ValuePlan::new(Horizon::new(weeks, 0.0, 0.5).unwrap(), start, start.plus_days(170))
 }
 
-fn sealed(plan: &ValuePlan, history: ValueHistory) -> (ValueReport, Artifact) {
+fn sealed(plan: &ValuePlan, history: &ValueHistory) -> (ValueReport, Artifact) {
     let mut builder = ArtifactBuilder::new(Metadata {
         name: "test".to_owned(),
         schema_fingerprint: "ab".repeat(32),
@@ -179,7 +179,7 @@ fn sealed(plan: &ValuePlan, history: ValueHistory) -> (ValueReport, Artifact) {
     // These customers buy as the closed form says, so the contest is asked for by name.
     let closed = fit_folded(plan.horizon, history.by_end.clone()).unwrap();
     builder.lifetime(closed.metadata, &closed.model, &closed.golden);
-    let (told, parts) = realised::contest(plan, &history, Some(&closed.model), Seed(1));
+    let (told, parts) = realised::contest(plan, history, Some(&closed.model), Seed(1));
     parts.into_iter().for_each(|parts| builder.realised(parts));
     let report = ValueReport { realised_value: Some(told), ..ValueReport::default() };
     (report, builder.seal().unwrap())
@@ -187,7 +187,7 @@ fn sealed(plan: &ValuePlan, history: ValueHistory) -> (ValueReport, Artifact) {
 
 #[test]
 fn trees_that_err_less_are_sealed_and_cover_what_they_promise() {
-    let (report, artifact) = sealed(&plan(8), made(4_000, 1.0, 21));
+    let (report, artifact) = sealed(&plan(8), &made(4_000, 1.0, 21));
     let told = report.realised_value.unwrap();
     assert_eq!((told.code, told.n_weeks, told.stretch), (RealisedCode::LessError, 8, Some(1.0)), "{told:?}");
     // The exponential alone has a deviation of 1,000; the mean's error also has that of a uniform of width 4, so its root is
@@ -211,7 +211,7 @@ fn trees_that_err_less_are_sealed_and_cover_what_they_promise() {
 
 #[test]
 fn noise_is_left_to_the_closed_form_and_the_mean() {
-    let (report, artifact) = sealed(&plan(8), made(2_000, 0.0, 22));
+    let (report, artifact) = sealed(&plan(8), &made(2_000, 0.0, 22));
     let told = report.realised_value.unwrap();
     assert_eq!(told.code, RealisedCode::NoLessError, "{told:?}");
     assert!(artifact.realised().is_none() && artifact.lifetime().is_some());
@@ -220,7 +220,7 @@ fn noise_is_left_to_the_closed_form_and_the_mean() {
 #[test]
 fn a_longer_horizon_is_stretched_by_the_closed_form_or_not_at_all() {
     let history = made(2_000, 1.0, 23);
-    let (report, artifact) = sealed(&plan(26), history.clone());
+    let (report, artifact) = sealed(&plan(26), &history);
     let told = report.realised_value.unwrap();
     let ratio = told.stretch.unwrap();
     // 24 weeks in thirds of 8: between nothing more and as much every week.
@@ -243,7 +243,7 @@ fn a_longer_horizon_is_stretched_by_the_closed_form_or_not_at_all() {
 fn the_seed_decides_and_threads_do_not() {
     let told = |n_threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| sealed(&plan(8), made(1_000, 1.0, 25)).1.sha256().to_owned())
+        pool.install(|| sealed(&plan(8), &made(1_000, 1.0, 25)).1.sha256().to_owned())
     };
     assert_eq!(told(1), told(3));
 }

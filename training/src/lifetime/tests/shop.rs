@@ -57,7 +57,7 @@ fn trees_tell_the_shop_s_customers_better_than_the_closed_form_that_misfits() {
         table: None,
         models: Vec::new(),
     });
-    let report = plan.seal(history, Seed(7), &mut builder);
+    let report = plan.seal(&history, Seed(7), &mut builder);
     let (closed, told) = (report.lifetime_value.unwrap(), report.realised_value.unwrap());
     eprintln!("{:?}\n{told:?}", closed.goodness_of_fit);
     assert!(closed.misfits());
