@@ -245,8 +245,8 @@ impl LifetimeModel {
         Self { horizon, discounting, ..self }
     }
 
-    /// All that is told of one customer: some 0.6 us without a discount rate, 20 us for 52 discounted units,
-    /// since purchases are then told unit by unit (`cargo bench -p nextbest-models --bench value`).
+    /// All that is told of one customer. With a discount rate purchases are asked for at a few nodes of the horizon, or, where
+    /// these are not sure enough, unit by unit (`cargo bench -p nextbest-models --bench value` tells what it takes).
     #[must_use]
     pub fn score(&self, of: &CustomerSummary) -> ValueScore {
         let alive = self.bg_nbd.p_alive(&of.purchases);
