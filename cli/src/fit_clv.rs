@@ -8,8 +8,8 @@ use nextbest_models::units::{Day, Seed};
 use nextbest_models::value::{Horizon, TimeUnit};
 use nextbest_training::elasticity::Interval;
 use nextbest_training::lifetime::{
-    self, Bootstrap, Holdout, LifetimeError, LifetimeOptions, LifetimeReport, Source, SummaryTable,
-    Transactions,
+    self, Bootstrap, CovariatesReport, Holdout, LifetimeError, LifetimeOptions, LifetimeReport, Source,
+    SummaryTable, Transactions,
 };
 use nextbest_training::{report, seal};
 
@@ -72,6 +72,15 @@ pub struct Args {
     /// What was paid; of a summary the mean over repeat purchases
     #[arg(long, value_name = "COLUMN")]
     value: Option<String>,
+    /// Of a summary: numbers known of every customer that move when they buy and leave, at most 6
+    #[arg(
+        long,
+        value_name = "COLUMN,...",
+        value_delimiter = ',',
+        requires = "summary",
+        conflicts_with = "bootstrap"
+    )]
+    covariate: Vec<String>,
     /// In what time is counted, or was in the summary
     #[arg(long, value_enum, default_value = "week")]
     unit: Unit,
@@ -168,6 +177,7 @@ fn options(args: &Args) -> Result<LifetimeOptions, Failure> {
             t_x: args.t_x.clone(),
             age: args.age.clone(),
             value: args.value.clone(),
+            covariates: args.covariate.clone(),
         }),
     };
     Ok(LifetimeOptions {
@@ -187,7 +197,9 @@ fn options(args: &Args) -> Result<LifetimeOptions, Failure> {
 
 /// The report for a person.
 fn told(report: &LifetimeReport, out: Option<&Path>) -> String {
-    let mut parts = vec![parameters(report), frequencies(report)];
+    let mut parts = vec![parameters(report)];
+    parts.extend(report.covariates.as_ref().map(covariates));
+    parts.push(frequencies(report));
     parts.extend(report.holdout.as_ref().map(|holdout| holdout_told(holdout, report.unit)));
     parts.push(remarks(report).join("\n"));
     let days = match (&report.observed_from, &report.observed_through) {
@@ -235,6 +247,31 @@ fn parameters(report: &LifetimeReport) -> String {
     }
     right(&mut table, 1..head.len());
     table.to_string()
+}
+
+fn covariates(report: &CovariatesReport) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header([
+        "by a deviation",
+        "mean",
+        "deviation",
+        "rate",
+        "leave a",
+        "leave b",
+    ]);
+    let told = |one: &Interval| format!("{:+.3} ({:+.3} to {:+.3})", one.value, one.lo, one.hi);
+    for one in &report.covariates {
+        let moments = [one.mean, one.sd].map(|number| format!("{number:.4}"));
+        let coefficients = [&one.rate, &one.leave_a, &one.leave_b].map(told);
+        table.add_row([one.name.clone()].into_iter().chain(moments).chain(coefficients));
+    }
+    right(&mut table, 1..6);
+    let p =
+        if report.p_value < 0.005 { "p below 0.01".to_owned() } else { format!("p {:.2}", report.p_value) };
+    format!(
+        "{table}\n likelihood ratio {:.2} on {} degrees of freedom against none, {p}",
+        report.likelihood_ratio, report.degrees_of_freedom
+    )
 }
 
 fn frequencies(report: &LifetimeReport) -> String {

@@ -6,6 +6,7 @@ use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::pricing::DemandLevel;
 use nextbest_models::units::Timestamp;
 use nextbest_training::event_log::EventLog;
+use nextbest_training::lifetime::{RealisedCode, RealisedReport};
 use nextbest_training::seal::{self, Sealed};
 use nextbest_training::selection::PropensityReport;
 use nextbest_training::train::{self, TrainError, TrainingReport};
@@ -85,8 +86,9 @@ impl Trained {
                 demand.records.iter().filter(|r| r.level == DemandLevel::Sku).count()
             )
         });
+        let value = report.realised_value.as_ref().and_then(value).unwrap_or_default();
         let (rows, file) = (report.n_rows, self.files.artifact.display());
-        format!("{rows} rows; {}; {demand}; sealed into {file}", chosen.join(", "))
+        format!("{rows} rows; {}; {demand}; {value}sealed into {file}", chosen.join(", "))
     }
 
     /// Where the report for people lies.
@@ -108,6 +110,21 @@ impl Trained {
         let list = rules.sku(&best.name).map(|rules| rules.list_price_minor);
         Ok(Product { sku: best.name.clone(), list_price_minor: list.unwrap_or(best.reference_price_minor) })
     }
+}
+
+/// Who tells what customers will bring where the closed form misfits, and how far off each was; none where nothing was compared.
+fn value(report: &RealisedReport) -> Option<String> {
+    let trees = report.error("trees")?;
+    let others = ["closed_form", "mean"].iter().filter_map(|name| report.error(name));
+    let others: Vec<String> =
+        others.map(|error| format!("{:.0} by {}", error.rmse, error.model.replace('_', " "))).collect();
+    let teller = if report.code == RealisedCode::LessError { "trees" } else { "closed form" };
+    Some(format!(
+        "lifetime value by {teller} (error over {} weeks {:.0} by trees, {}); ",
+        report.n_weeks,
+        trees.rmse,
+        others.join(", ")
+    ))
 }
 
 /// Every candidate of `models` with its quality on rows it was not fitted on; the chosen ones starred.

@@ -125,7 +125,8 @@ struct Row {
     lifecycle_stage: Stage,
     recent_value_minor: i64,
     value_at_risk_minor: i64,
-    /// value_minor, expected_purchases, p_alive, bought_once (then p_alive is 1 by assumption).
+    /// value_minor with lo_minor, hi_minor at `level`, basis (`closed_form`: an interval of the expectation; `realised_value`: of
+    /// the outcome), expected_purchases, p_alive, bought_once (then p_alive is 1 by assumption).
     #[schema(value_type = Object)]
     clv: Told<Clv>,
     /// value, lo, hi: how much less likely a contact makes them to leave.

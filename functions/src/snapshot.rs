@@ -29,7 +29,7 @@ mod sorting;
 
 pub use curve::Cutoff;
 pub use order::Order;
-pub use row::{AtRisk, CHURN, Clv, Contactable, Recommended, SAVE, SaveUplift};
+pub use row::{AtRisk, CHURN, Clv, ClvBasis, Contactable, Recommended, SAVE, SaveUplift};
 pub use rows::Rows;
 
 use curve::Totals;

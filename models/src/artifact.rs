@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::pricing::{DemandModel, PurchaseModel};
 use crate::propensity::{Bytes, PropensityModel, ScorerSummary};
 use crate::uplift::UpliftModel;
-use crate::value::LifetimeModel;
+use crate::value::{LifetimeModel, RealisedModel};
 
 mod builder;
 mod door;
@@ -21,7 +21,7 @@ mod layout;
 mod lifetime;
 pub mod metadata;
 
-pub use builder::{ArtifactBuilder, PropensityParts, SealedScorer, UpliftParts};
+pub use builder::{ArtifactBuilder, PropensityParts, RealisedParts, SealedScorer, UpliftParts};
 pub use golden::GOLDEN_TOLERANCE;
 pub use layout::{FORMAT_VERSION, MAGIC, SectionKind};
 pub use metadata::{Metadata, ModelKind, ModelMetadata};
@@ -120,6 +120,7 @@ pub struct Artifact {
     propensities: Vec<(PropensityModel, golden::Golden)>,
     demand: Option<DemandModel>,
     lifetime: Option<lifetime::Sealed>,
+    realised: Option<(RealisedModel, golden::Golden)>,
     uplifts: Vec<(UpliftModel, golden::Golden)>,
 }
 
@@ -144,7 +145,7 @@ impl Artifact {
             return Err(ArtifactError::Schema { expected: expected.to_owned(), found });
         }
         let (mut propensities, mut demand) = (Vec::new(), None);
-        let (mut lifetime, mut uplifts) = (None, Vec::new());
+        let (mut lifetime, mut realised, mut uplifts) = (None, None, Vec::new());
         for model in &metadata.models {
             let n_features = model.width(metadata.feature_names.len());
             let door = Door { bytes: &bytes, sections: &sections, n_features };
@@ -153,9 +154,19 @@ impl Artifact {
                 ModelKind::Demand => demand = Some(door.demand(model)?),
                 ModelKind::LifetimeValue => lifetime = Some(door.lifetime(model)?),
                 ModelKind::Uplift => uplifts.push(door.uplift(model)?),
+                ModelKind::RealisedValue => realised = Some(door.realised(model)?),
             }
         }
-        Ok(Self { metadata: Arc::new(metadata), bytes, sha256, propensities, demand, lifetime, uplifts })
+        Ok(Self {
+            metadata: Arc::new(metadata),
+            bytes,
+            sha256,
+            propensities,
+            demand,
+            lifetime,
+            realised,
+            uplifts,
+        })
     }
 
     /// SHA-256 of the content, in hex: the artifact's identity in answers and logs.
@@ -205,6 +216,12 @@ impl Artifact {
         self.lifetime.as_ref().map(|sealed| &sealed.model)
     }
 
+    /// The model of realised value; where there is one, it tells lifetime values instead of [`Self::lifetime`].
+    #[must_use]
+    pub fn realised(&self) -> Option<&RealisedModel> {
+        self.realised.as_ref().map(|(model, _)| model)
+    }
+
     /// All uplift models, in the order they were sealed.
     pub fn uplifts(&self) -> impl Iterator<Item = &UpliftModel> {
         self.uplifts.iter().map(|(model, _)| model)
@@ -233,15 +250,19 @@ impl Artifact {
         if let Some(lifetime) = &self.lifetime {
             lifetime.check(&mut check)?;
         }
+        if let Some((model, golden)) = &self.realised {
+            check.rows(model.name(), golden, |features| model.score(features).value_minor)?;
+        }
         Ok(check)
     }
 
-    /// The golden rows of propensity or uplift model `name` with the scores its learner gave.
+    /// The golden rows of propensity, uplift or realised-value model `name` with the scores its learner gave.
     #[must_use]
     pub fn golden_rows(&self, name: &str) -> Vec<(Vec<f64>, f64)> {
         let propensities = self.propensities.iter().map(|(model, golden)| (model.name(), golden));
         let uplifts = self.uplifts.iter().map(|(model, golden)| (model.name(), golden));
-        let found = propensities.chain(uplifts).find(|(known, _)| *known == name);
+        let realised = self.realised.iter().map(|(model, golden)| (model.name(), golden));
+        let found = propensities.chain(uplifts).chain(realised).find(|(known, _)| *known == name);
         found.map(|(_, golden)| golden.rows()).unwrap_or_default()
     }
 
@@ -256,7 +277,9 @@ impl Artifact {
         let uplifts = self.uplifts.iter();
         let uplifts =
             uplifts.filter_map(|(model, golden)| Some(shape(model.name(), model.summary()?, golden)));
-        propensities.chain(uplifts).collect()
+        let realised = self.realised.iter();
+        let realised = realised.map(|(model, golden)| shape(model.name(), model.summary(), golden));
+        propensities.chain(uplifts).chain(realised).collect()
     }
 
     /// All there is to tell, for people and programs.
@@ -279,7 +302,7 @@ impl Artifact {
 pub struct GoldenCheck {
     /// Rows compared, over all models.
     pub n_rows: usize,
-    /// The largest difference between an expected and a computed probability or uplift.
+    /// The largest difference between an expected and a computed probability, uplift or value.
     pub largest_difference: f64,
 }
 
@@ -341,7 +364,7 @@ pub struct Inspection<'a> {
     pub n_bytes: usize,
     /// What it says of itself.
     pub metadata: &'a Metadata,
-    /// The shapes of its propensity models, and of uplift models with a scorer.
+    /// The shapes of its propensity and realised-value models, and of uplift models with a scorer.
     pub scorers: Vec<ModelShape<'a>>,
     /// SKUs of the demand model.
     pub n_skus: Option<usize>,

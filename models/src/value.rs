@@ -2,7 +2,8 @@
 //!
 //! The second is a lifetime value in closed form: BG/NBD says how many purchases follow ([`BgNbd`]), Gamma-Gamma what
 //! one of them is worth ([`GammaGamma`]), [`LifetimeModel`] joins and discounts them. Customers buy when they like and
-//! leave without a word (no contract); for subscriptions this is the wrong model. Fitting lives in training.
+//! leave without a word (no contract); for subscriptions this is the wrong model. Where customers do not buy as it says, a
+//! sum of trees learned from what they brought stands beside it ([`RealisedModel`]). Fitting lives in training.
 
 use crate::customer::Customer;
 use crate::feature::Schema;
@@ -13,11 +14,18 @@ mod summary;
 mod dropout;
 mod bg_nbd;
 mod gamma_gamma;
+mod discount;
 mod lifetime;
+mod covariates;
+mod errors;
+pub mod realised;
 
 pub use bg_nbd::{BgNbd, PAlive};
+pub use covariates::{Covariate, CovariateFault};
+pub use errors::{ErrorsFault, ParameterErrors, ValueInterval};
 pub use gamma_gamma::GammaGamma;
 pub use lifetime::{Horizon, LifetimeModel, ModelFault, ScoreCode, ValueScore};
+pub use realised::{RealisedLine, RealisedModel, RealisedTold, VALUE_LEVEL};
 pub use summary::{CustomerSummary, PurchaseSummary, SpendSummary, SummaryFault, TimeUnit};
 
 /// A parameter of a model that cannot be.

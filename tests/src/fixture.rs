@@ -13,7 +13,8 @@ use nextbest_functions::keys::{Keys, NewKey, Role};
 use nextbest_functions::snapshot::SAVE;
 use nextbest_functions::store::Store;
 use nextbest_models::artifact::{
-    ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, SealedScorer, UpliftParts,
+    ArtifactBuilder, Metadata, ModelKind, ModelMetadata, PropensityParts, RealisedParts, SealedScorer,
+    UpliftParts,
 };
 use nextbest_models::event::Event;
 use nextbest_models::pricing::purchase::{PURCHASE, PriceBy, PurchaseLevels, ShowingTally};
@@ -24,7 +25,10 @@ use nextbest_models::propensity::interval::{Knot, ProbabilityInterval};
 use nextbest_models::propensity::linear::{ColumnSpec, Transform};
 use nextbest_models::units::{Seed, Timestamp};
 use nextbest_models::uplift::UpliftCalibration;
-use nextbest_models::value::{BgNbd, GammaGamma, Horizon, LifetimeModel, TimeUnit};
+use nextbest_models::value::realised::RealisedKnot;
+use nextbest_models::value::{
+    BgNbd, GammaGamma, Horizon, LifetimeModel, ParameterErrors, RealisedLine, TimeUnit,
+};
 use serde_json::{Value, json};
 
 /// The project folder of the fixtures.
@@ -73,8 +77,29 @@ pub fn saving_artifact(project: &Project) -> Vec<u8> {
     let purchases = BgNbd::new(0.8, 10.0, 0.5, 3.0).expect("good parameters");
     let spend = GammaGamma::new(6.0, 4.0, 4_000.0).expect("good parameters");
     let horizon = Horizon::new(52, 0.0, 0.5).expect("a good horizon");
-    let lifetime = LifetimeModel::new(TimeUnit::Week, purchases, Some(spend), horizon);
+    let errors = ParameterErrors::new(diagonal(0.01), Some(diagonal(0.01))).expect("good covariances");
+    let lifetime = LifetimeModel::new(TimeUnit::Week, purchases, Some(spend), horizon).with_errors(errors);
     builder.lifetime(described(project, "lifetime_value"), &lifetime, &[]);
+    builder.seal().expect("a good artifact").as_bytes().to_vec()
+}
+
+/// Covariances of parameters that go each by itself.
+fn diagonal<const K: usize>(variance: f64) -> [[f64; K]; K] {
+    std::array::from_fn(|row| std::array::from_fn(|column| if row == column { variance } else { 0.0 }))
+}
+
+/// The models with what customers brought alone: 1,000 minor units and 500 for each order of the last 90 days, an outcome between
+/// nothing and 4,000, and twice as much by the horizon.
+pub fn realised_artifact(project: &Project) -> Vec<u8> {
+    let mut builder = models(project, None);
+    let parts = propensity(project, "realised_value", 1.0, &[(0, 1.0, 0.5)]);
+    let knots = [RealisedKnot { from: 0.0, lo: 0.0, hi: 4.0 }];
+    builder.realised(RealisedParts {
+        metadata: parts.metadata,
+        scorer: parts.scorer,
+        line: RealisedLine::new(0.9, 1_000.0, 2.0, &knots).expect("a good line"),
+        golden: Vec::new(),
+    });
     builder.seal().expect("a good artifact").as_bytes().to_vec()
 }
 

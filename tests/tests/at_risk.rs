@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 
 /// 240 customers: the n-th ordered `n % 7 + 1` times, last `n % 170 + 1` days ago.
 async fn shop() -> (World, String) {
+    shop_with(&fixture::saving_artifact(&fixture::project())).await
+}
+
+async fn shop_with(artifact: &[u8]) -> (World, String) {
     let world = World::new("").await;
     let base = fill(&world).await;
     (world, base)
@@ -24,7 +28,7 @@ async fn shop() -> (World, String) {
 /// The customers of [`shop`] in `world`, and their list; where it is answered.
 async fn fill(world: &World) -> String {
     let path = world.folder.path().join("artifacts/mini.nba");
-    std::fs::write(path, fixture::saving_artifact(&fixture::project())).unwrap();
+    std::fs::write(path, artifact).unwrap();
     for customers in (0..240_u32).collect::<Vec<_>>().chunks(60) {
         let events: Vec<Value> = customers
             .iter()
@@ -97,6 +101,34 @@ async fn every_order_lists_the_same_customers_by_its_own_number() {
         let net = uplift * row["clv"]["value_minor"].as_f64().unwrap() - cost;
         assert!((net - row["net_save_value_minor"].as_f64().unwrap()).abs() <= 0.5, "{row}");
         assert_eq!(row["clv"]["bought_once"], row["clv"]["p_alive"] == 1.0);
+        let [lo, value, hi] =
+            ["lo_minor", "value_minor", "hi_minor"].map(|end| row["clv"][end].as_i64().unwrap());
+        assert!(0 < lo && lo < value && value < hi, "{row}");
+        assert_eq!((&row["clv"]["basis"], &row["clv"]["level"]), (&"closed_form".into(), &0.9.into()));
+    }
+}
+
+#[tokio::test]
+async fn realised_value_tells_without_a_closed_form() {
+    let (world, base) = shop_with(&fixture::realised_artifact(&fixture::project())).await;
+    let rows = all(&world, &base, "sort=lifetime_value").await;
+    assert!(!rows.is_empty());
+    for row in rows {
+        let clv = &row["clv"];
+        // By hand: orders of the last 90 days are 0 to 7; a value beyond its bounds widens them.
+        let (orders, left) = (
+            (clv["value_minor"].as_i64().unwrap() - 2_000) / 1_000,
+            clv["value_minor"].as_i64().unwrap() % 1_000,
+        );
+        assert!((0..=7).contains(&orders) && left == 0, "{row}");
+        assert_eq!(clv["lo_minor"], 0);
+        assert_eq!(clv["hi_minor"].as_i64().unwrap(), 8_000.max(clv["value_minor"].as_i64().unwrap()));
+        assert_eq!((&clv["basis"], &clv["level"]), (&"realised_value".into(), &0.9.into()));
+        assert!(clv["p_alive"].is_null() && clv["expected_purchases"].is_null(), "{row}");
+        assert!(
+            row["net_save_value_minor"]["value"].is_null() || row["net_save_value_minor"].is_null(),
+            "{row}"
+        );
     }
 }
 

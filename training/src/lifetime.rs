@@ -18,6 +18,7 @@ mod grouped;
 mod optimum;
 mod likelihood;
 mod spend;
+mod covariates;
 mod draw;
 mod bootstrap;
 mod goodness;
@@ -25,12 +26,20 @@ mod tracking;
 mod report;
 mod fit;
 mod folded;
+mod bounds;
+mod contest;
+mod realised;
+mod history;
 mod score;
 
 pub use cells::day;
+pub use contest::{RealisedCode, RealisedReport, ValueError};
+pub use covariates::{CovariateReport, CovariatesReport, MAX_COVARIATES};
 pub use error::{LifetimeError, LifetimeFault, Untold};
 pub use fit::{LifetimeFit, fit};
 pub use folded::{FoldedReport, LIFETIME, TrainedLifetime, fit_folded};
+pub use history::{ValueHistory, ValuePlan, ValueReport};
+pub use realised::REALISED;
 pub use report::{
     Bootstrap, Correlation, Frequency, GoodnessOfFit, LifetimeReport, PurchaseParameters, SpendParameters,
     SpendReport,
@@ -75,6 +84,8 @@ pub struct SummaryTable {
     pub age: String,
     /// Mean value of the repeat purchases; 0 or missing where there is none.
     pub value: Option<String>,
+    /// Numbers that are known of every customer and move when they buy and leave; at most [`MAX_COVARIATES`].
+    pub covariates: Vec<String>,
 }
 
 impl Source {

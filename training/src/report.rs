@@ -48,6 +48,9 @@ pub fn html(report: &TrainingReport) -> String {
     if let Some(told) = &report.lifetime_value {
         body.push_str(&lifetime::section(told));
     }
+    if let Some(told) = &report.realised_value {
+        body.push_str(&lifetime::realised(told));
+    }
     report.uplifts.iter().for_each(|told| body.push_str(&uplift::section(told)));
     if !report.notes.is_empty() {
         body.push_str(&format!("<h2>Notes</h2>{}", list(&report.notes)));

@@ -11,17 +11,16 @@ use nextbest_models::event::EventType;
 use nextbest_models::pricing::purchase::PURCHASE;
 use nextbest_models::project::Project;
 use nextbest_models::units::{Seed, Timestamp};
-use nextbest_models::value::{CustomerSummary, TimeUnit};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cutoff::{Plan, PlanError, Split, empty_dataset, fold, replay};
+use crate::cutoff::{Plan, PlanError, Split, empty_dataset, replay};
 use crate::dataset::{Dataset, DatasetError, Labelled};
 use crate::demand::{self, DemandOptions, DemandReport, DemandTable, RandomisedRule};
 use crate::diagnostics::{self, Subject};
 use crate::event_log::{EventLog, EventLogError};
 use crate::learner::{self, MIN_PER_CLASS, Sample};
-use crate::lifetime::{self, FoldedReport};
+use crate::lifetime::{FoldedReport, RealisedReport, ValueHistory, ValuePlan, ValueReport};
 use crate::periods::Periods;
 use crate::purchase::{self, PurchasePlan, Showings};
 use crate::response::{self, ResponsePlan};
@@ -81,6 +80,8 @@ pub struct TrainingReport {
     pub propensities: Vec<PropensityReport>,
     /// The lifetime-value model; absent where none is asked for, or customers tell none.
     pub lifetime_value: Option<FoldedReport>,
+    /// Trees of realised value against it, where customers do not buy as it says, or it is absent.
+    pub realised_value: Option<RealisedReport>,
     /// One per `[uplifts]` that contacts tell.
     pub uplifts: Vec<ProjectUplift>,
     /// The demand model; absent when nothing was sold.
@@ -108,7 +109,7 @@ pub fn dataset(
 ) -> Result<(Dataset, Plan), TrainError> {
     let plan = plan(project, log, as_of)?;
     let plans =
-        Plans { cutoffs: plan, responses: Vec::new(), purchases: None, uplifts: Vec::new(), lifetime: false };
+        Plans { cutoffs: plan, responses: Vec::new(), purchases: None, uplifts: Vec::new(), value: None };
     let gathered = gather(project, log, &plans, progress)?;
     Ok((gathered.dataset, plans.cutoffs))
 }
@@ -129,8 +130,8 @@ struct Plans {
     responses: Vec<ResponsePlan>,
     purchases: Option<PurchasePlan>,
     uplifts: Vec<UpliftPlan>,
-    /// Whether a lifetime value is asked for.
-    lifetime: bool,
+    /// Where a lifetime value is asked for.
+    value: Option<ValuePlan>,
 }
 
 /// What one bucket gives.
@@ -141,8 +142,8 @@ struct Gathered {
     showings: Showings,
     /// One per uplift plan.
     contact_days: Vec<ContactDays>,
-    /// Customers with a purchase that stands, where a lifetime value is asked for.
-    summaries: Vec<CustomerSummary>,
+    /// What customers brought, where a lifetime value is asked for.
+    value: ValueHistory,
     demand: DemandTable,
     n_refused: u64,
 }
@@ -184,8 +185,10 @@ pub fn train(
             None => too_short.push(name.clone()),
         }
     }
-    let lifetime = project.settings.lifetime_value.is_some();
-    let plans = Plans { cutoffs: plan, responses, purchases, uplifts, lifetime };
+    let horizon = project.settings.lifetime_value.map(|rule| rule.horizon());
+    // A horizon out of its bounds was refused when the project was read.
+    let value = horizon.and_then(Result::ok).map(|horizon| ValuePlan::new(horizon, first, as_of));
+    let plans = Plans { cutoffs: plan, responses, purchases, uplifts, value };
     let gathered = gather(project, log, &plans, progress)?;
     let plan = &plans.cutoffs;
     let seed = project.settings.training.seed;
@@ -238,20 +241,9 @@ pub fn train(
             Err(error) => notes.push(format!("no purchase model {error}")),
         }
     }
-    let horizon = project.settings.lifetime_value.map(|rule| rule.horizon());
-    // A horizon out of its bounds was refused when the project was read.
-    let told = horizon.and_then(Result::ok).map(|horizon| lifetime::fit_folded(horizon, gathered.summaries));
-    let lifetime_value = match told {
-        Some(Ok(trained)) => {
-            builder.lifetime(trained.metadata, &trained.model, &trained.golden);
-            Some(trained.report)
-        }
-        Some(Err(error)) => {
-            notes.push(format!("no lifetime value: {error}"));
-            None
-        }
-        None => None,
-    };
+    let value = plans.value.as_ref().map(|plan| plan.seal(&gathered.value, seed, &mut builder));
+    let ValueReport { lifetime_value, realised_value, notes: untold } = value.unwrap_or_default();
+    notes.extend(untold);
     let mut uplifts = Vec::new();
     for (plan, days) in plans.uplifts.iter().zip(gathered.contact_days) {
         match plan.fit(days, seed) {
@@ -286,6 +278,7 @@ pub fn train(
         n_refused: gathered.n_refused,
         propensities,
         lifetime_value,
+        realised_value,
         uplifts,
         demand,
         notes,
@@ -385,7 +378,7 @@ fn gather(
         for (mine, theirs) in all.contact_days.iter_mut().zip(one.contact_days) {
             mine.append(theirs)?;
         }
-        all.summaries.extend(one.summaries);
+        all.value.append(one.value)?;
         all.demand.merge(one.demand);
         all.n_refused += one.n_refused;
     }
@@ -403,7 +396,7 @@ fn nothing_yet(project: &Project, plans: &Plans) -> Result<Gathered, TrainError>
         responses: responses?,
         showings: Showings::default(),
         contact_days: contact_days?,
-        summaries: Vec::new(),
+        value: ValuePlan::empty(project)?,
         demand,
         n_refused: 0,
     })
@@ -431,10 +424,8 @@ fn gather_bucket(
         for (plan, days) in plans.uplifts.iter().zip(&mut gathered.contact_days) {
             plan.replay(project, &id, &events, days)?;
         }
-        if plans.lifetime {
-            let (customer, _) = fold(&project.schema, &id, &events, plan.as_of());
-            let last = plan.as_of().day().plus(-1);
-            gathered.summaries.extend(CustomerSummary::of(&customer, &project.schema, last, TimeUnit::Week));
+        if let Some(plan) = &plans.value {
+            plan.replay(project, &id, &events, &mut gathered.value)?;
         }
     }
     for event in log.anonymous(bucket)? {

@@ -119,6 +119,8 @@ fn options(args: &super::Args) -> LifetimeScoreOptions {
             t_x: named(&columns.t_x, "t_x"),
             age: named(&columns.age, "T"),
             value: columns.value.clone(),
+            // By the model's own names.
+            covariates: Vec::new(),
         }),
     };
     LifetimeScoreOptions { source, key: args.key.clone() }

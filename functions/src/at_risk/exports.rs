@@ -200,7 +200,7 @@ async fn read(app: &App, request: &ExportRequest) -> Result<(Page, Exported), Pr
 }
 
 /// The columns of [`csv`], in order.
-pub const COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 20] = [
     "rank",
     "customer_id",
     "lifecycle_stage",
@@ -209,6 +209,8 @@ pub const COLUMNS: [&str; 18] = [
     "recent_value_minor",
     "value_at_risk_minor",
     "lifetime_value_minor",
+    "lifetime_value_lo_minor",
+    "lifetime_value_hi_minor",
     "p_alive",
     "save_uplift",
     "save_uplift_lo",
@@ -240,7 +242,9 @@ pub fn csv(customers: &[(usize, AtRisk)]) -> String {
             one.recent_value_minor.to_string(),
             one.value_at_risk_minor.to_string(),
             or_empty(one.clv.map(|clv| clv.value_minor)),
-            or_empty(one.clv.map(|clv| clv.p_alive)),
+            or_empty(one.clv.and_then(|clv| clv.lo_minor)),
+            or_empty(one.clv.and_then(|clv| clv.hi_minor)),
+            or_empty(one.clv.and_then(|clv| clv.p_alive)),
             or_empty(uplift.map(|uplift| uplift.value)),
             or_empty(uplift.map(|uplift| uplift.lo)),
             or_empty(uplift.map(|uplift| uplift.hi)),

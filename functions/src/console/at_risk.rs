@@ -69,7 +69,7 @@ const COLUMNS: &[Column] = &[
         field: "clv",
         number: true,
         wide: true,
-        cell: |row, currency| html! { (words::money(&row["clv"]["value_minor"], currency)) },
+        cell: lifetime_value,
     },
     Column {
         title: "Saved by contact",
@@ -285,6 +285,16 @@ fn churn(row: &Value, _: Currency) -> Markup {
     html! {
         (words::percent(&churn["value"]))
         @if churn["lo"].is_number() { " " span.interval { (words::percent(&churn["lo"])) " to " (words::percent(&churn["hi"])) } }
+    }
+}
+
+fn lifetime_value(row: &Value, currency: Currency) -> Markup {
+    let clv = &row["clv"];
+    html! {
+        (words::money(&clv["value_minor"], currency))
+        @if clv["lo_minor"].is_number() {
+            " " span.interval { (words::money(&clv["lo_minor"], currency)) " to " (words::money(&clv["hi_minor"], currency)) }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::propensity::PropensityModel;
 use nextbest_models::units::{Seed, Timestamp};
 use nextbest_models::uplift::UpliftModel;
-use nextbest_models::value::{CustomerSummary, LifetimeModel};
+use nextbest_models::value::{CustomerSummary, LifetimeModel, RealisedModel, TimeUnit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -70,12 +70,32 @@ pub struct AtRisk {
 pub struct Clv {
     /// Discounted margin of the purchases within the horizon, in minor units.
     pub value_minor: i64,
-    /// Purchases within the horizon.
-    pub expected_purchases: f64,
-    /// P(still a customer).
-    pub p_alive: f64,
+    /// Lower end of its interval; null where the model carries none.
+    pub lo_minor: Option<i64>,
+    /// Upper end.
+    pub hi_minor: Option<i64>,
+    /// The probability with which the interval covers.
+    pub level: Option<f64>,
+    /// Who tells the value, and so what the interval is of.
+    #[serde(default)]
+    pub basis: ClvBasis,
+    /// Purchases within the horizon, by the closed form; null without one.
+    pub expected_purchases: Option<f64>,
+    /// P(still a customer), by the closed form; null without one.
+    pub p_alive: Option<f64>,
     /// Whether the latter is 1 by assumption: of who bought once nothing tells.
     pub bought_once: bool,
+}
+
+/// Who tells a lifetime value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClvBasis {
+    /// BG/NBD and Gamma-Gamma; the interval is of the expectation.
+    #[default]
+    ClosedForm,
+    /// Trees of realised value; the interval is of the outcome.
+    RealisedValue,
 }
 
 /// How much less likely to leave a contact makes a customer.
@@ -116,6 +136,7 @@ pub(super) struct Scorers<'a> {
     app: &'a App,
     churn: &'a PropensityModel,
     lifetime: Option<&'a LifetimeModel>,
+    realised: Option<&'a RealisedModel>,
     save: Option<&'a UpliftModel>,
     now: Timestamp,
 }
@@ -125,17 +146,22 @@ impl<'a> Scorers<'a> {
     pub(super) fn of(app: &'a App, artifact: &'a Artifact, now: Timestamp) -> Option<Self> {
         let churn = artifact.propensity(CHURN)?;
         let save = artifact.uplifts().find(|model| model.name() == SAVE);
-        Some(Self { app, churn, lifetime: artifact.lifetime(), save, now })
+        let (lifetime, realised) = (artifact.lifetime(), artifact.realised());
+        Some(Self { app, churn, lifetime, realised, save, now })
     }
 
     /// Whether rows may have the number of `order`.
     pub(super) const fn tells(&self, order: Order) -> bool {
         match order {
-            Order::NetSaveValue => self.save.is_some() && self.lifetime.is_some(),
-            Order::LifetimeValue => self.lifetime.is_some(),
+            Order::NetSaveValue => self.save.is_some() && self.tells_value(),
+            Order::LifetimeValue => self.tells_value(),
             Order::SaveUplift => self.save.is_some(),
             Order::ValueAtRisk | Order::ChurnProbability => true,
         }
+    }
+
+    const fn tells_value(&self) -> bool {
+        self.lifetime.is_some() || self.realised.is_some()
     }
 
     /// The row of a customer; none when they are no longer one by the activity rule.
@@ -154,7 +180,7 @@ impl<'a> Scorers<'a> {
             decide(&project.policy, &situation, &Question { max_actions: 1, ..Question::default() });
         let saving = project.settings.uplifts.get(SAVE).map_or(&[][..], |rule| &rule.campaign_type);
         let recommended = recommended(&decision, saving);
-        let clv = self.clv(stored);
+        let clv = self.clv(stored, features);
         let save_uplift = self.save.map(|model| {
             // The outcome is churn: less of it is what is gained.
             let told = model.score(features);
@@ -182,16 +208,29 @@ impl<'a> Scorers<'a> {
         })
     }
 
-    fn clv(&self, stored: &StoredCustomer) -> Option<Clv> {
-        let model = self.lifetime?;
-        let schema = &self.app.project.schema;
-        let summary = CustomerSummary::of(&stored.customer, schema, self.now.day(), model.unit())?;
-        let told = model.score(&summary);
+    /// By trees of realised value where the artifact has them, else by the closed form; none of who has no purchase that stands.
+    fn clv(&self, stored: &StoredCustomer, features: &[f64]) -> Option<Clv> {
+        let unit = self.lifetime.map_or(TimeUnit::Week, LifetimeModel::unit);
+        let summary = CustomerSummary::of(&stored.customer, &self.app.project.schema, self.now.day(), unit)?;
+        let closed = self.lifetime.map(|model| model.score(&summary));
+        let (value, interval, level, basis) = if let Some(model) = self.realised {
+            let told = model.score(features);
+            let interval = Some((told.lo_minor, told.hi_minor));
+            (told.value_minor, interval, Some(model.line().level()), ClvBasis::RealisedValue)
+        } else {
+            let told = self.lifetime.and_then(|model| model.interval(&summary));
+            let interval = told.map(|told| (told.lo, told.hi));
+            (closed?.lifetime_value?, interval, told.map(|told| told.level), ClvBasis::ClosedForm)
+        };
         Some(Clv {
-            value_minor: whole(told.lifetime_value?),
-            expected_purchases: told.expected_purchases,
-            p_alive: told.p_alive,
-            bought_once: told.p_alive_code.is_some(),
+            value_minor: whole(value),
+            lo_minor: interval.map(|(lo, _)| whole(lo)),
+            hi_minor: interval.map(|(_, hi)| whole(hi)),
+            level,
+            basis,
+            expected_purchases: closed.map(|told| told.expected_purchases),
+            p_alive: closed.map(|told| told.p_alive),
+            bought_once: summary.purchases.x() == 0.0,
         })
     }
 }

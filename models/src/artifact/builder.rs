@@ -17,7 +17,7 @@ use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::linear::{self, ColumnSpec};
 use crate::propensity::trees::{self, Tree, TreesError};
 use crate::uplift::UpliftCalibration;
-use crate::value::{CustomerSummary, LifetimeModel, ValueScore};
+use crate::value::{CustomerSummary, LifetimeModel, RealisedLine, ValueScore};
 
 /// A fitted scorer in its sealed form: what a learner hands over. A new kind of scorer adds a constructor.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,19 @@ pub struct UpliftParts {
     pub golden: Vec<(Vec<f64>, f64)>,
 }
 
+/// All parts of a model of realised value.
+#[derive(Clone, Debug)]
+pub struct RealisedParts {
+    /// Described but for its sections, which are filled in here.
+    pub metadata: ModelMetadata,
+    /// What scores: its margin is an amount, in units of the mean.
+    pub scorer: SealedScorer,
+    /// Scores to amounts.
+    pub line: RealisedLine,
+    /// Rows with the amount the learner itself gives, in minor units.
+    pub golden: Vec<(Vec<f64>, f64)>,
+}
+
 /// Gathers models and seals them.
 #[derive(Clone, Debug)]
 pub struct ArtifactBuilder {
@@ -140,6 +153,20 @@ impl ArtifactBuilder {
         self.metadata.models.push(metadata);
     }
 
+    /// Adds the model of realised value, which tells lifetime values instead of the closed form.
+    pub fn realised(&mut self, parts: RealisedParts) {
+        let mut metadata = parts.metadata;
+        metadata.kind = ModelKind::RealisedValue;
+        let mut roles = BTreeMap::from([("scorer".to_owned(), self.scorer(parts.scorer))]);
+        let line = sealed_numbers(&parts.line.to_numbers());
+        roles.insert("realised".to_owned(), self.section(SectionKind::RealisedValue, line));
+        let width = metadata.width(self.metadata.feature_names.len());
+        let golden = golden::seal(width, &parts.golden);
+        roles.insert("golden".to_owned(), self.section(SectionKind::Golden, golden));
+        metadata.sections = roles;
+        self.metadata.models.push(metadata);
+    }
+
     /// Adds an interval to the propensity model that was added last; nothing where there is none.
     pub fn interval(&mut self, interval: &ProbabilityInterval) {
         let section = self.section(SectionKind::Interval, sealed_numbers(&interval.to_numbers()));
@@ -160,15 +187,26 @@ impl ArtifactBuilder {
     /// Adds the lifetime-value model, with customers and what it told of them when it was fitted.
     pub fn lifetime(
         &mut self,
-        mut metadata: ModelMetadata,
+        metadata: ModelMetadata,
         model: &LifetimeModel,
         golden: &[(CustomerSummary, ValueScore)],
+    ) {
+        let golden: Vec<_> = golden.iter().map(|(of, score)| (*of, Vec::new(), *score)).collect();
+        self.lifetime_with(metadata, model, &golden);
+    }
+
+    /// The same of a model with covariates, whose values stand beside each customer.
+    pub fn lifetime_with(
+        &mut self,
+        mut metadata: ModelMetadata,
+        model: &LifetimeModel,
+        golden: &[(CustomerSummary, Vec<f64>, ValueScore)],
     ) {
         metadata.kind = ModelKind::LifetimeValue;
         let section = self.section(SectionKind::LifetimeValue, lifetime::seal(model));
         metadata.sections = BTreeMap::from([("lifetime".to_owned(), section)]);
         for (role, rows) in lifetime::ROLES.into_iter().zip(lifetime::golden_rows(golden)) {
-            let section = self.section(SectionKind::Golden, golden::seal(lifetime::N_COLUMNS, &rows));
+            let section = self.section(SectionKind::Golden, golden::seal(lifetime::width(model), &rows));
             metadata.sections.insert(role.to_owned(), section);
         }
         self.metadata.models.push(metadata);

@@ -10,6 +10,7 @@ use crate::propensity::calibration::Calibration;
 use crate::propensity::interval::ProbabilityInterval;
 use crate::propensity::{BlendModel, Bytes, ForestModel, LinearModel, PropensityModel, Scorer, TreesModel};
 use crate::uplift::{UpliftCalibration, UpliftModel};
+use crate::value::{RealisedLine, RealisedModel};
 
 pub(super) fn read_metadata(bytes: &Bytes, sections: &[layout::Section]) -> Result<Metadata, ArtifactError> {
     let first = sections.first().filter(|section| section.kind == SectionKind::Metadata as u32);
@@ -139,6 +140,22 @@ impl Door<'_> {
         Ok((UpliftModel::new(Arc::new(model.clone()), scorer, calibration), golden))
     }
 
+    pub(super) fn realised(
+        &self,
+        model: &ModelMetadata,
+    ) -> Result<(RealisedModel, golden::Golden), ArtifactError> {
+        let scorer = self.scorer(model)?;
+        let range = self.expect(model, "realised", SectionKind::RealisedValue)?;
+        let numbers = builder::numbers(self.bytes.get(range).unwrap_or(&[]));
+        let numbers =
+            numbers.ok_or_else(|| Self::fault(model, "its realised section is not whole numbers"))?;
+        let line = RealisedLine::from_numbers(&numbers).map_err(|e| Self::fault(model, e))?;
+        let range = self.expect(model, "golden", SectionKind::Golden)?;
+        let golden = golden::Golden::open(self.bytes.clone(), range, self.n_features);
+        let golden = golden.map_err(|message| Self::fault(model, message))?;
+        Ok((RealisedModel::new(Arc::new(model.clone()), scorer, line), golden))
+    }
+
     fn interval(&self, model: &ModelMetadata) -> Result<Option<ProbabilityInterval>, ArtifactError> {
         if !model.sections.contains_key("interval") {
             return Ok(None);
@@ -156,13 +173,14 @@ impl Door<'_> {
 
     pub(super) fn lifetime(&self, model: &ModelMetadata) -> Result<lifetime::Sealed, ArtifactError> {
         let range = self.expect(model, "lifetime", SectionKind::LifetimeValue)?;
+        let bytes = self.bytes.get(range).unwrap_or(&[]);
+        let opened = lifetime::read(bytes).map_err(|message| Self::fault(model, message))?;
         let golden = |role: &str| {
             let range = self.expect(model, role, SectionKind::Golden)?;
-            let golden = golden::Golden::open(self.bytes.clone(), range, lifetime::N_COLUMNS);
+            let golden = golden::Golden::open(self.bytes.clone(), range, lifetime::width(&opened));
             golden.map_err(|message| Self::fault(model, message))
         };
         let golden = [golden(lifetime::ROLES[0])?, golden(lifetime::ROLES[1])?, golden(lifetime::ROLES[2])?];
-        let bytes = self.bytes.get(range).unwrap_or(&[]);
-        lifetime::Sealed::open(&model.name, bytes, golden).map_err(|e| Self::fault(model, e))
+        Ok(lifetime::Sealed::new(&model.name, opened, golden))
     }
 }

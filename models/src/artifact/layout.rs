@@ -56,6 +56,8 @@ pub enum SectionKind {
     LifetimeValue = 17,
     /// An uplift calibration's numbers.
     Uplift = 18,
+    /// The numbers of a [`crate::value::RealisedLine`].
+    RealisedValue = 19,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -4,8 +4,9 @@ use super::golden::{GOLDEN_TOLERANCE, Golden};
 use super::{GoldenCheck, GoldenMismatch};
 use crate::value::{CustomerSummary, LifetimeModel, PurchaseSummary, SpendSummary, ValueScore};
 
-/// Of a golden customer: x, t_x, T, purchases of known value and their mean (both missing where none is).
-pub(super) const N_COLUMNS: usize = 5;
+/// Of a golden customer: x, t_x, T, purchases of known value and their mean (both missing where none is); the values of
+/// the model's covariates stand behind.
+const N_COLUMNS: usize = 5;
 /// What is compared, each in a section of its own.
 pub(super) const ROLES: [&str; 3] = ["golden_p_alive", "golden_purchases", "golden_value"];
 
@@ -17,16 +18,30 @@ pub(super) struct Sealed {
     golden: [Golden; 3],
 }
 
+/// The model of a section's bytes; the error is a sentence.
+pub(super) fn read(bytes: &[u8]) -> Result<LifetimeModel, String> {
+    serde_json::from_slice(bytes).map_err(|error| format!("its lifetime section: {error}"))
+}
+
 /// The section's bytes.
 pub(super) fn seal(model: &LifetimeModel) -> Vec<u8> {
     // Plain numbers: writing them to memory does not fail.
     serde_json::to_vec(model).unwrap_or_default()
 }
 
+/// A customer, the values of their covariates, and what the model told of them when it was fitted.
+pub(super) type GoldenCustomer = (CustomerSummary, Vec<f64>, ValueScore);
+
+/// Numbers of a golden row of `model`.
+pub(super) fn width(model: &LifetimeModel) -> usize {
+    N_COLUMNS + model.covariates().len()
+}
+
 /// By role, the columns of each customer and the number expected; a number that is null is not compared.
-pub(super) fn golden_rows(golden: &[(CustomerSummary, ValueScore)]) -> [Vec<(Vec<f64>, f64)>; 3] {
+pub(super) fn golden_rows(golden: &[GoldenCustomer]) -> [Vec<(Vec<f64>, f64)>; 3] {
     let rows = |told: fn(&ValueScore) -> Option<f64>| {
-        golden.iter().filter_map(|(of, score)| Some((columns(of), told(score)?))).collect()
+        let row = |(of, values, score): &GoldenCustomer| Some((columns(of, values), told(score)?));
+        golden.iter().filter_map(row).collect()
     };
     [
         rows(|score| Some(score.p_alive)),
@@ -35,24 +50,24 @@ pub(super) fn golden_rows(golden: &[(CustomerSummary, ValueScore)]) -> [Vec<(Vec
     ]
 }
 
-fn columns(of: &CustomerSummary) -> Vec<f64> {
+fn columns(of: &CustomerSummary, values: &[f64]) -> Vec<f64> {
     let spend = of.spend.map_or([f64::NAN; 2], |spend| [spend.n(), spend.mean()]);
-    [of.purchases.x(), of.purchases.t_x(), of.purchases.age()].into_iter().chain(spend).collect()
+    let purchases = [of.purchases.x(), of.purchases.t_x(), of.purchases.age()];
+    purchases.into_iter().chain(spend).chain(values.iter().copied()).collect()
 }
 
 /// The customer of a golden row; none where its numbers are no summary.
-fn customer(row: &[f64]) -> Option<CustomerSummary> {
-    let &[x, t_x, age, n, mean] = row else { return None };
-    let purchases = PurchaseSummary::new(x, t_x, age).ok()?;
-    Some(CustomerSummary { purchases, spend: SpendSummary::new(n, mean).ok(), truncated: false })
+fn customer(row: &[f64]) -> Option<(CustomerSummary, &[f64])> {
+    let [x, t_x, age, n, mean, values @ ..] = row else { return None };
+    let purchases = PurchaseSummary::new(*x, *t_x, *age).ok()?;
+    let spend = SpendSummary::new(*n, *mean).ok();
+    Some((CustomerSummary { purchases, spend, truncated: false }, values))
 }
 
 impl Sealed {
-    /// Reads the model; the error is a sentence.
-    pub(super) fn open(name: &str, bytes: &[u8], golden: [Golden; 3]) -> Result<Self, String> {
-        let model =
-            serde_json::from_slice(bytes).map_err(|error| format!("its lifetime section: {error}"))?;
-        Ok(Self { model, name: name.to_owned(), golden })
+    /// Of parts that were read.
+    pub(super) fn new(name: &str, model: LifetimeModel, golden: [Golden; 3]) -> Self {
+        Self { model, name: name.to_owned(), golden }
     }
 
     /// Scores the golden customers; values are compared relative to what is expected where that is above 1.
@@ -64,7 +79,7 @@ impl Sealed {
         ];
         for (golden, told) in self.golden.iter().zip(told) {
             for (row, (columns, expected)) in golden.rows().into_iter().enumerate() {
-                let score = customer(&columns).map(|of| self.model.score(&of));
+                let score = customer(&columns).map(|(of, values)| self.model.of(values).score(&of));
                 let found = score.as_ref().map_or(f64::NAN, told);
                 let difference = (found - expected).abs() / expected.abs().max(1.0);
                 if difference.is_nan() || difference > GOLDEN_TOLERANCE {

@@ -25,6 +25,8 @@ pub enum ModelKind {
     LifetimeValue,
     /// The difference an action makes to P(outcome | customer).
     Uplift,
+    /// What a customer will bring, learned from realised margin.
+    RealisedValue,
 }
 
 /// One model of the artifact.
@@ -56,7 +58,7 @@ pub struct ModelMetadata {
     #[serde(default)]
     pub notes: Vec<String>,
     /// Section numbers by role: `scorer`, `companion`, `calibration`, `interval`, `golden`, `demand`, `uplift`,
-    /// `lifetime`, and `golden_*` of the latter.
+    /// `realised`, `lifetime`, and `golden_*` of the latter.
     #[serde(default)]
     pub sections: BTreeMap<String, u32>,
 }

@@ -15,6 +15,7 @@ use crate::units::{Seed, Timestamp};
 use crate::uplift::UpliftCalibration;
 
 mod lifetime;
+mod realised;
 mod scorers;
 mod uplift;
 

@@ -126,6 +126,16 @@ impl BgNbd {
         dropout::expected(self.r + of.x(), t / (self.alpha + of.age()), self.a, self.b + of.x())
     }
 
+    /// The size of the derivative of an even `order`, above 0, of [`Self::expected_if_alive`] by time, at 0 where it is largest:
+    /// with `A = r + x`, `E[p^(order-1)] A (A+1) .. (A+order-1) / (alpha+T)^order`, `p ~ Beta(a, b+x)`.
+    pub(super) fn derivative(&self, of: &PurchaseSummary, order: u32) -> f64 {
+        let (shape, age, b) = (self.r + of.x(), self.alpha + of.age(), self.b + of.x());
+        let rise = |k: f64| (shape + k) / age;
+        let moment = |k: f64| (self.a + k) / (self.a + b + k);
+        let later = (1..order).map(f64::from).map(|k| rise(k) * moment(k - 1.0));
+        rise(0.0) * later.product::<f64>()
+    }
+
     /// Expected repeat purchases `E[X(t)]` of a customer drawn at random, in the `t` since their first purchase; `t` at
     /// least 0 and finite (else taken as 0).
     #[must_use]

@@ -76,4 +76,14 @@ impl GammaGamma {
         let weight = p * n + q - 1.0;
         (weight > 0.0).then(|| p * (v + n * z) / weight).filter(|spend| spend.is_finite())
     }
+
+    /// `d ln E[spend] / d ln [p, q, v]`, with `w = p n + q - 1`: `1 - p n / w`, `-q / w`, `v / (v + n z)`; none where no mean
+    /// exists.
+    #[must_use]
+    pub fn log_gradient(&self, of: Option<&SpendSummary>) -> Option<[f64; 3]> {
+        let Self { p, q, v } = *self;
+        let (n, z) = of.map_or((0.0, 0.0), |of| (of.n(), of.mean()));
+        let weight = p * n + q - 1.0;
+        (weight > 0.0).then(|| [1.0 - p * n / weight, -q / weight, v / (v + n * z)])
+    }
 }

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::bg_nbd::{BgNbd, PAlive};
+use super::covariates::Covariate;
+use super::discount::Discounting;
+use super::errors::ParameterErrors;
 use super::gamma_gamma::GammaGamma;
 use super::summary::{CustomerSummary, TimeUnit};
 
@@ -139,6 +142,12 @@ pub struct LifetimeModel {
     bg_nbd: BgNbd,
     gamma_gamma: Option<GammaGamma>,
     horizon: Horizon,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<ParameterErrors>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    covariates: Vec<Covariate>,
+    #[serde(skip)]
+    discounting: Discounting,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +157,10 @@ struct ModelDraft {
     bg_nbd: BgNbd,
     gamma_gamma: Option<GammaGamma>,
     horizon: Horizon,
+    #[serde(default)]
+    errors: Option<ParameterErrors>,
+    #[serde(default)]
+    covariates: Vec<Covariate>,
 }
 
 impl TryFrom<ModelDraft> for LifetimeModel {
@@ -157,20 +170,48 @@ impl TryFrom<ModelDraft> for LifetimeModel {
         if draft.format != FORMAT {
             return Err(ModelFault::Format(draft.format));
         }
-        Ok(Self::new(draft.unit, draft.bg_nbd, draft.gamma_gamma, draft.horizon))
+        let model = Self::new(draft.unit, draft.bg_nbd, draft.gamma_gamma, draft.horizon);
+        Ok(Self { errors: draft.errors, covariates: draft.covariates, ..model })
     }
 }
 
 impl LifetimeModel {
     /// Of parts that were checked when they were made. Without `gamma_gamma` there are purchases and no values.
     #[must_use]
-    pub const fn new(
-        unit: TimeUnit,
-        bg_nbd: BgNbd,
-        gamma_gamma: Option<GammaGamma>,
-        horizon: Horizon,
-    ) -> Self {
-        Self { format: FORMAT, unit, bg_nbd, gamma_gamma, horizon }
+    pub fn new(unit: TimeUnit, bg_nbd: BgNbd, gamma_gamma: Option<GammaGamma>, horizon: Horizon) -> Self {
+        let discounting = Discounting::new(horizon.n_units, horizon.discount_rate);
+        let covariates = Vec::new();
+        Self { format: FORMAT, unit, bg_nbd, gamma_gamma, horizon, errors: None, covariates, discounting }
+    }
+
+    /// The same model with the errors of its parameters, from which [`Self::interval`] is told.
+    #[must_use]
+    pub fn with_errors(self, errors: ParameterErrors) -> Self {
+        Self { errors: Some(errors), ..self }
+    }
+
+    /// The same model, its BG/NBD that of a customer with the mean of each of `covariates`; [`Self::of`] tells that of any
+    /// other.
+    #[must_use]
+    pub fn with_covariates(self, covariates: Vec<Covariate>) -> Self {
+        Self { covariates, ..self }
+    }
+
+    /// The same model with another BG/NBD, and no covariates.
+    pub(super) fn with_bg_nbd(&self, bg_nbd: BgNbd) -> Self {
+        Self { bg_nbd, covariates: Vec::new(), ..self.clone() }
+    }
+
+    /// What else of a customer it asks for.
+    #[must_use]
+    pub fn covariates(&self) -> &[Covariate] {
+        &self.covariates
+    }
+
+    /// How sure its parameters are; none in files sealed before that was kept.
+    #[must_use]
+    pub const fn errors(&self) -> Option<&ParameterErrors> {
+        self.errors.as_ref()
     }
 
     /// In what time is counted.
@@ -199,16 +240,17 @@ impl LifetimeModel {
 
     /// The same model over another horizon.
     #[must_use]
-    pub const fn over(self, horizon: Horizon) -> Self {
-        Self { horizon, ..self }
+    pub fn over(self, horizon: Horizon) -> Self {
+        let discounting = Discounting::new(horizon.n_units, horizon.discount_rate);
+        Self { horizon, discounting, ..self }
     }
 
-    /// All that is told of one customer: some 0.6 us without a discount rate, 20 us for 52 discounted units,
-    /// since purchases are then told unit by unit (`cargo bench -p nextbest-models --bench value`).
+    /// All that is told of one customer. With a discount rate purchases are asked for at a few nodes of the horizon, or, where
+    /// these are not sure enough, unit by unit (`cargo bench -p nextbest-models --bench value` tells what it takes).
     #[must_use]
     pub fn score(&self, of: &CustomerSummary) -> ValueScore {
         let alive = self.bg_nbd.p_alive(&of.purchases);
-        let (purchases, discounted) = self.purchases(of, alive.get());
+        let (purchases, discounted) = self.purchases(&self.bg_nbd, of, alive.get());
         let (expected_spend, spend_code) = self.spend(of);
         ValueScore {
             p_alive: alive.get(),
@@ -221,22 +263,20 @@ impl LifetimeModel {
     }
 
     /// Purchases within the horizon, plain and discounted: `sum_i (E[Y(i)] - E[Y(i-1)]) / (1 + d)^i`, a purchase counted
-    /// at the end of its unit.
-    fn purchases(&self, of: &CustomerSummary, p_alive: f64) -> (f64, f64) {
-        let Horizon { n_units, discount_rate, .. } = self.horizon;
-        let by = |unit: u32| self.bg_nbd.expected_if_alive(&of.purchases, f64::from(unit));
-        if discount_rate == 0.0 {
-            let all = p_alive * by(n_units);
-            return (all, all);
-        }
-        let (mut before, mut factor, mut discounted) = (0.0, 1.0, 0.0);
-        for unit in 1..=n_units {
-            let until = by(unit);
-            factor /= 1.0 + discount_rate;
-            discounted += (until - before).max(0.0) * factor;
-            before = until;
-        }
-        (p_alive * before, p_alive * discounted)
+    /// at the end of its unit; within 1e-11 of that sum.
+    fn purchases(&self, bg_nbd: &BgNbd, of: &CustomerSummary, p_alive: f64) -> (f64, f64) {
+        let by = |t: f64| bg_nbd.expected_if_alive(&of.purchases, t);
+        let derivative = |order: u32| bg_nbd.derivative(&of.purchases, order);
+        let (all, discounted) = self.discounting.sum(by, derivative);
+        (p_alive * all, p_alive * discounted)
+    }
+
+    /// Discounted purchases within the horizon under other parameters of BG/NBD; none where these are no model's, or
+    /// nothing above 0 is expected.
+    pub(super) fn discounted_under(&self, [r, alpha, a, b]: [f64; 4], of: &CustomerSummary) -> Option<f64> {
+        let other = BgNbd::new(r, alpha, a, b).ok()?;
+        let p_alive = other.p_alive(&of.purchases).get();
+        Some(self.purchases(&other, of, p_alive).1).filter(|purchases| *purchases > 0.0)
     }
 
     fn spend(&self, of: &CustomerSummary) -> (Option<f64>, Option<ScoreCode>) {

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 /// Rows of one batch: the unit of parallel work.
-const BATCH_ROWS: usize = 4096;
+pub(crate) const BATCH_ROWS: usize = 4096;
 /// Longest line of a JSON lines file, in bytes.
 pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -207,18 +207,12 @@ impl SourceFile {
 
     fn batch(&mut self) -> Result<Option<Batch>, FileError> {
         match &mut self.inner {
-            Inner::Csv(csv) => {
+            Inner::Csv(_) => {
                 let mut rows = Vec::with_capacity(BATCH_ROWS);
                 while rows.len() < BATCH_ROWS {
                     let mut record = ByteRecord::new();
-                    let before = csv.position().line();
-                    match csv.read_byte_record(&mut record) {
-                        Ok(true) => {
-                            rows.push((record.position().map_or(before, csv::Position::line), record))
-                        }
-                        Ok(false) => break,
-                        Err(error) => return Err(broken(&self.path, before.saturating_sub(1), error)),
-                    }
+                    let Some(line) = self.record(&mut record)? else { break };
+                    rows.push((line, record));
                 }
                 Ok((!rows.is_empty()).then_some(Batch::Records(rows)))
             }
@@ -240,6 +234,21 @@ impl SourceFile {
                 let first = *n_read + 1;
                 *n_read += batch.num_rows() as u64;
                 Ok(Some(Batch::Columns(first, batch)))
+            }
+        }
+    }
+
+    /// Reads the next record of a CSV into `record`, whose memory is used again, and tells its line; none at the end, after an
+    /// error, and in other formats.
+    pub(crate) fn record(&mut self, record: &mut ByteRecord) -> Result<Option<u64>, FileError> {
+        let (Inner::Csv(csv), false) = (&mut self.inner, self.failed) else { return Ok(None) };
+        let before = csv.position().line();
+        match csv.read_byte_record(record) {
+            Ok(true) => Ok(Some(record.position().map_or(before, csv::Position::line))),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                self.failed = true;
+                Err(broken(&self.path, before.saturating_sub(1), error))
             }
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use nextbest_models::artifact::ArtifactError;
 use serde::Serialize;
 
+use super::covariates::MAX_COVARIATES;
 use crate::table::TableError;
 
 /// Places a fault names.
@@ -90,6 +91,12 @@ pub enum LifetimeError {
     /// One column for two things.
     #[error("{0} and {1} name one column, {2:?}")]
     NamedTwice(&'static str, &'static str, String),
+    /// More covariates than are fitted.
+    #[error("--covariate names {0} columns; at most {MAX_COVARIATES} are fitted")]
+    TooManyCovariates(usize),
+    /// Purchases, for a model that asks for more of a customer.
+    #[error("the model asks for {}: a row per customer, not per purchase, tells them (--table)", .0.join(", "))]
+    NoCovariates(Vec<String>),
     /// An artifact without a lifetime model.
     #[error("the artifact has no lifetime-value model (nextbest fit-clv seals one)")]
     NoLifetimeModel,
@@ -107,7 +114,11 @@ impl LifetimeError {
     pub const fn is_wrong_call(&self) -> bool {
         match self {
             Self::Table(error) => error.is_wrong_call(),
-            Self::Calibration { .. } | Self::NamedTwice(..) | Self::NoLifetimeModel => true,
+            Self::Calibration { .. }
+            | Self::NamedTwice(..)
+            | Self::TooManyCovariates(_)
+            | Self::NoCovariates(_)
+            | Self::NoLifetimeModel => true,
             _ => false,
         }
     }

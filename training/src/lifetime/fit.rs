@@ -6,8 +6,12 @@ use std::path::Path;
 use nextbest_models::artifact::{Artifact, ArtifactBuilder, Metadata, ModelKind, ModelMetadata};
 use nextbest_models::digest::sha256_hex;
 use nextbest_models::units::{Day, Timestamp};
-use nextbest_models::value::{BgNbd, CustomerSummary, GammaGamma, LifetimeModel, ParameterFault, ValueScore};
+use nextbest_models::value::{
+    BgNbd, CustomerSummary, GammaGamma, Horizon, LifetimeModel, ParameterErrors, ParameterFault, TimeUnit,
+    ValueScore,
+};
 
+use super::covariates::{self, MAX_COVARIATES, Moved, Standardised};
 use super::error::{LifetimeError, Untold};
 use super::grouped::{self, Grouped};
 use super::optimum::{self, Optimum};
@@ -15,14 +19,14 @@ use super::purchases::{Customer, Purchases};
 use super::report::{
     Correlation, GoodnessOfFit, LifetimeReport, PurchaseParameters, SpendParameters, SpendReport,
 };
-use super::{LifetimeOptions, Source, bootstrap, goodness, read, tracking};
+use super::{LifetimeOptions, Source, SummaryTable, bootstrap, goodness, read, tracking};
 use crate::import::read::hash;
 use crate::table::TableError;
 
 /// Repeaters below which nothing is fitted: four parameters, and some rows each.
 pub(super) const MIN_REPEATERS: usize = 20;
 /// A p-value below this is noted as a misfit.
-const MISFIT: f64 = 0.05;
+pub(super) const MISFIT: f64 = 0.05;
 /// A correlation of spend and frequency surely beyond this is noted: it is 4 % of the variance.
 const DEPENDENT: f64 = 0.2;
 /// Customers whose scores travel in the artifact.
@@ -46,6 +50,8 @@ pub(super) struct Cohort {
     n_without_value: u64,
     has_values: bool,
     dated: Option<Dated>,
+    /// Of each customer, one after the other.
+    covariates: Vec<f64>,
 }
 
 /// Of transactions: what a holdout needs.
@@ -62,7 +68,8 @@ impl Cohort {
     pub(super) fn folded(customers: Vec<CustomerSummary>) -> Self {
         let without = |of: &&CustomerSummary| of.purchases.x() > 0.0 && of.spend.is_none();
         let n_without_value = customers.iter().filter(without).count() as u64;
-        Self { n_rows: customers.len() as u64, n_without_value, has_values: true, customers, dated: None }
+        let n_rows = customers.len() as u64;
+        Self { n_rows, n_without_value, has_values: true, customers, dated: None, covariates: Vec::new() }
     }
 }
 
@@ -72,9 +79,19 @@ pub fn fit(options: &LifetimeOptions) -> Result<LifetimeFit, LifetimeError> {
     let table_sha256 = hash(path).map_err(TableError::from)?.0;
     let cohort = cohort(options)?;
     let (grouped, optimum) = purchases(path, &cohort.customers)?;
-    let bg_nbd = bg_nbd(&optimum).map_err(|fault| unsealable(path, &fault))?;
+    let plain = bg_nbd(&optimum).map_err(|fault| unsealable(path, &fault))?;
+    let moved = moved(options, &cohort, &optimum)?;
     let (spend, gamma_gamma) = spend(&cohort);
-    let model = LifetimeModel::new(options.unit, bg_nbd, gamma_gamma, options.horizon);
+    let bg_nbd = moved.as_ref().map_or(plain, |moved| moved.bg_nbd);
+    let model = match &moved {
+        None => model(options.unit, (bg_nbd, &optimum), gamma_gamma, options.horizon),
+        // Errors of coefficients are not sealed: values without intervals.
+        Some(moved) => {
+            let spend = gamma_gamma.map(|(spend, _)| spend);
+            let model = LifetimeModel::new(options.unit, bg_nbd, spend, options.horizon);
+            model.with_covariates(moved.covariates.clone())
+        }
+    };
     let holdout = cohort.dated.as_ref().filter(|dated| dated.last > dated.calibrated).map(|dated| {
         let span = (dated.calibrated, dated.last);
         tracking::follow(&bg_nbd, &dated.purchases, &dated.customers, span, options.unit)
@@ -83,7 +100,11 @@ pub fn fit(options: &LifetimeOptions) -> Result<LifetimeFit, LifetimeError> {
     let bootstrap = (options.bootstrap > 0)
         .then(|| bootstrap::run(&bg_nbd, &ages, options.bootstrap, options.seed))
         .flatten();
-    let goodness_of_fit = goodness::frequencies(&bg_nbd, &cohort.customers);
+    let goodness_of_fit = if moved.is_some() {
+        goodness::frequencies_moved(&model, &cohort.customers, &cohort.covariates)
+    } else {
+        goodness::frequencies(&bg_nbd, &cohort.customers)
+    };
     let mut notes = notes(&goodness_of_fit, spend.correlation);
     if options.bootstrap > 0 && bootstrap.is_none() {
         notes.push(
@@ -106,8 +127,11 @@ pub fn fit(options: &LifetimeOptions) -> Result<LifetimeFit, LifetimeError> {
         unit: options.unit.name(),
         observed_from: dated.map(|dated| dated.first.to_string()),
         observed_through: dated.map(|dated| dated.calibrated.to_string()),
-        parameters: PurchaseParameters::of(optimum.intervals()),
-        log_likelihood: optimum.log_likelihood,
+        parameters: PurchaseParameters::of(
+            moved.as_ref().map_or(optimum.intervals(), |moved| moved.parameters),
+        ),
+        log_likelihood: moved.as_ref().map_or(optimum.log_likelihood, |moved| moved.log_likelihood),
+        covariates: moved.map(|moved| moved.report),
         bootstrap,
         goodness_of_fit,
         gamma_gamma: spend,
@@ -119,9 +143,32 @@ pub fn fit(options: &LifetimeOptions) -> Result<LifetimeFit, LifetimeError> {
         artifact_sha256: String::new(),
     };
     let through = dated.map_or(Timestamp::MIN, |dated| dated.calibrated.plus(1).start());
-    let artifact = seal(options, &report, &model, &cohort.customers, through)?;
+    let artifact = seal(options, &report, &model, &cohort, through)?;
     report.artifact_sha256 = artifact.sha256().to_owned();
     Ok(LifetimeFit { artifact, report })
+}
+
+/// The fit with covariates, where any are asked for.
+fn moved(
+    options: &LifetimeOptions,
+    cohort: &Cohort,
+    without: &Optimum<4>,
+) -> Result<Option<Moved>, LifetimeError> {
+    let Source::Summary(SummaryTable { table, covariates: names, .. }) = &options.source else {
+        return Ok(None);
+    };
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let untold = |code, reason| LifetimeError::Untold { path: table.clone(), code, reason };
+    if names.len() > MAX_COVARIATES {
+        return Err(LifetimeError::TooManyCovariates(names.len()));
+    }
+    let z = Standardised::of(&cohort.covariates, names.len()).map_err(|at| {
+        untold(Untold::NotIdentified, format!("the covariate {} is the same in every row", names[at]))
+    })?;
+    let found = covariates::fit(&cohort.customers, names, &z, without);
+    found.map(Some).map_err(|(code, parameter)| untold(code, why(code, &parameter)))
 }
 
 pub(super) fn unsealable(path: &Path, fault: &ParameterFault) -> LifetimeError {
@@ -139,6 +186,7 @@ fn cohort(options: &LifetimeOptions) -> Result<Cohort, LifetimeError> {
                 has_values: source.value.is_some(),
                 customers: found.customers,
                 dated: None,
+                covariates: found.covariates,
             })
         }
         Source::Transactions(source) => {
@@ -160,6 +208,7 @@ fn cohort(options: &LifetimeOptions) -> Result<Cohort, LifetimeError> {
                 has_values: source.value.is_some(),
                 customers: all,
                 dated: Some(Dated { purchases, customers, first, calibrated, last }),
+                covariates: Vec::new(),
             })
         }
     }
@@ -207,8 +256,26 @@ pub(super) fn bg_nbd(optimum: &Optimum<4>) -> Result<BgNbd, ParameterFault> {
     BgNbd::new(r, alpha, a, b)
 }
 
+/// What is known of spend, with the covariances of its logarithms.
+pub(super) type Spend = (GammaGamma, [[f64; 3]; 3]);
+
+/// The model of both parts, and how sure their parameters are.
+pub(super) fn model(
+    unit: TimeUnit,
+    (bg_nbd, optimum): (BgNbd, &Optimum<4>),
+    spend: Option<Spend>,
+    horizon: Horizon,
+) -> LifetimeModel {
+    let model = LifetimeModel::new(unit, bg_nbd, spend.map(|(spend, _)| spend), horizon);
+    match ParameterErrors::new(optimum.covariance, spend.map(|(_, covariance)| covariance)) {
+        Ok(errors) => model.with_errors(errors),
+        // A top flat to rounding: values without intervals.
+        Err(_) => model,
+    }
+}
+
 /// Gamma-Gamma over the customers whose mean value is known, or why there is none.
-pub(super) fn spend(cohort: &Cohort) -> (SpendReport, Option<GammaGamma>) {
+pub(super) fn spend(cohort: &Cohort) -> (SpendReport, Option<Spend>) {
     let known: Vec<_> = cohort.customers.iter().filter_map(|of| of.spend).collect();
     let mut report = SpendReport {
         n: known.len(),
@@ -248,7 +315,7 @@ pub(super) fn spend(cohort: &Cohort) -> (SpendReport, Option<GammaGamma>) {
     report.parameters = Some(SpendParameters { p, q, v });
     report.log_likelihood = Some(found.log_likelihood);
     report.population_mean = model.as_ref().and_then(|model| model.expected_spend(None));
-    (report, model)
+    (report, model.map(|model| (model, found.covariance)))
 }
 
 pub(super) fn notes(fit: &GoodnessOfFit, correlation: Option<Correlation>) -> Vec<String> {
@@ -274,7 +341,7 @@ fn seal(
     options: &LifetimeOptions,
     report: &LifetimeReport,
     model: &LifetimeModel,
-    customers: &[CustomerSummary],
+    cohort: &Cohort,
     trained_through: Timestamp,
 ) -> Result<Artifact, LifetimeError> {
     let mut builder = ArtifactBuilder::new(Metadata {
@@ -299,7 +366,15 @@ fn seal(
         &report.gamma_gamma,
         report.notes.clone(),
     );
-    builder.lifetime(metadata, model, &golden(model, customers));
+    if model.covariates().is_empty() {
+        builder.lifetime(metadata, model, &golden(model, &cohort.customers));
+    } else {
+        let rows = cohort.customers.iter().zip(cohort.covariates.chunks(model.covariates().len()));
+        let step = cohort.customers.len().div_ceil(N_GOLDEN).max(1);
+        let golden =
+            rows.step_by(step).map(|(of, values)| (*of, values.to_vec(), model.of(values).score(of)));
+        builder.lifetime_with(metadata, model, &golden.collect::<Vec<_>>());
+    }
     Ok(builder.seal()?)
 }
 

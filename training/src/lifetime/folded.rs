@@ -6,7 +6,7 @@ use nextbest_models::artifact::ModelMetadata;
 use nextbest_models::value::{CustomerSummary, Horizon, LifetimeModel, TimeUnit, ValueScore};
 
 use super::LifetimeError;
-use super::fit::{Cohort, bg_nbd, described, golden, notes, purchases, spend, unsealable};
+use super::fit::{Cohort, MISFIT, bg_nbd, described, golden, model, notes, purchases, spend, unsealable};
 use super::goodness;
 use super::report::{GoodnessOfFit, PurchaseParameters, SpendReport};
 
@@ -45,6 +45,14 @@ pub struct FoldedReport {
     pub notes: Vec<String>,
 }
 
+impl FoldedReport {
+    /// Whether customers do not buy as the model says: the p-value of their frequencies is below 0.05.
+    #[must_use]
+    pub fn misfits(&self) -> bool {
+        self.goodness_of_fit.p_value.is_some_and(|p| p < MISFIT)
+    }
+}
+
 /// Fits a model on the customers of a log, in weeks and minor units.
 pub fn fit_folded(
     horizon: Horizon,
@@ -55,7 +63,7 @@ pub fn fit_folded(
     let (_, optimum) = purchases(source, &cohort.customers)?;
     let found = bg_nbd(&optimum).map_err(|fault| unsealable(source, &fault))?;
     let (spend, gamma_gamma) = spend(&cohort);
-    let model = LifetimeModel::new(TimeUnit::Week, found, gamma_gamma, horizon);
+    let model = model(TimeUnit::Week, (found, &optimum), gamma_gamma, horizon);
     let goodness_of_fit = goodness::frequencies(&found, &cohort.customers);
     let n_repeaters = cohort.customers.iter().filter(|of| of.purchases.x() > 0.0).count();
     let report = FoldedReport {

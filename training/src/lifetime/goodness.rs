@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nextbest_models::value::gamma::ln_gamma;
-use nextbest_models::value::{BgNbd, CustomerSummary};
+use nextbest_models::value::{BgNbd, CustomerSummary, LifetimeModel};
 
 use super::optimum::QUANTILE;
 use super::report::{Correlation, Frequency, GoodnessOfFit};
@@ -21,24 +21,54 @@ const N_PARAMETERS: usize = 4;
 /// fitted to these cells; since they were fitted to more, it is somewhat too large (Chernoff and Lehmann 1954): a small one
 /// is a misfit, a large one no proof.
 pub(super) fn frequencies(model: &BgNbd, customers: &[CustomerSummary]) -> GoodnessOfFit {
-    let mut found: Vec<Frequency> =
-        (0..=LAST).map(|x| Frequency { x, observed: 0.0, expected: 0.0 }).collect();
+    let mut found = observed(customers);
     let mut ages = BTreeMap::<u64, f64>::new();
     for of in customers {
-        found[(of.purchases.x() as usize).min(LAST)].observed += 1.0;
         // Ages are at least 0, so their bits are in their order.
         *ages.entry(of.purchases.age().to_bits()).or_default() += 1.0;
     }
     for (age, n) in &ages {
-        let mut rest = 1.0;
-        for (cell, p) in found.iter_mut().zip(model.probabilities(f64::from_bits(*age), LAST)) {
-            cell.expected += n * p;
-            rest -= p;
-        }
-        found[LAST].expected += n * f64::max(rest, 0.0);
+        expect(&mut found, model, f64::from_bits(*age), *n);
     }
+    told(found, N_PARAMETERS)
+}
+
+/// The same of a model with covariates, whose values of each customer stand one after the other. Three coefficients more for each
+/// leave no degree of freedom with these cells, so there is no p-value.
+pub(super) fn frequencies_moved(
+    model: &LifetimeModel,
+    customers: &[CustomerSummary],
+    values: &[f64],
+) -> GoodnessOfFit {
+    let mut found = observed(customers);
+    let width = model.covariates().len();
+    for (of, values) in customers.iter().zip(values.chunks(width)) {
+        expect(&mut found, model.of(values).bg_nbd(), of.purchases.age(), 1.0);
+    }
+    told(found, N_PARAMETERS + 3 * width)
+}
+
+/// Customers by repeats; nobody is expected yet.
+fn observed(customers: &[CustomerSummary]) -> Vec<Frequency> {
+    let mut found: Vec<Frequency> =
+        (0..=LAST).map(|x| Frequency { x, observed: 0.0, expected: 0.0 }).collect();
+    customers.iter().for_each(|of| found[(of.purchases.x() as usize).min(LAST)].observed += 1.0);
+    found
+}
+
+/// Adds `n` customers of one age, as `model` spreads them.
+fn expect(found: &mut [Frequency], model: &BgNbd, age: f64, n: f64) {
+    let mut rest = 1.0;
+    for (cell, p) in found.iter_mut().zip(model.probabilities(age, LAST)) {
+        cell.expected += n * p;
+        rest -= p;
+    }
+    found[LAST].expected += n * f64::max(rest, 0.0);
+}
+
+fn told(found: Vec<Frequency>, n_parameters: usize) -> GoodnessOfFit {
     let (chi_square, n_cells) = chi_square(&found);
-    let degrees_of_freedom = n_cells.saturating_sub(1 + N_PARAMETERS);
+    let degrees_of_freedom = n_cells.saturating_sub(1 + n_parameters);
     let p_value = (degrees_of_freedom > 0).then(|| upper_tail(degrees_of_freedom, chi_square));
     let code = p_value.is_none().then_some("too_few_cells");
     GoodnessOfFit { frequencies: found, chi_square, degrees_of_freedom, p_value, code }

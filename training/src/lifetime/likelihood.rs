@@ -26,12 +26,24 @@ impl Objective<4> for Grouped<2> {
     fn at(&self, logs: &[f64; 4]) -> (f64, [f64; 4]) {
         let [r, alpha, a, b] = logs.map(f64::exp);
         let terms: Vec<Term> = self.counts.iter().map(|x| term(*x, [r, alpha, a, b])).collect();
+        // By time of the last purchase and by age: `alpha` later, its logarithm, its inverse.
+        let times = self.values.each_ref().map(|values| -> Vec<[f64; 2]> {
+            values.iter().map(|value| [(alpha + value).ln(), 1.0 / (alpha + value)]).collect()
+        });
         let [log, by_r, by_alpha, by_a, by_b] = self.sum(|group| {
             let term = &terms[group.at as usize];
-            let [t_x, age] = group.rest;
             let shape = r + term.x;
-            let (stay, leave) = (alpha + age, alpha + t_x);
-            let (ln_stay, ln_leave) = (stay.ln(), if term.x == 0.0 { 0.0 } else { leave.ln() });
+            let [ln_leave, leave] = times[0][group.places[0] as usize];
+            let [ln_stay, stay] = times[1][group.places[1] as usize];
+            if term.x == 0.0 {
+                return [
+                    term.log - shape * ln_stay,
+                    term.by_r - ln_stay,
+                    -shape * stay,
+                    term.by_a,
+                    term.by_b,
+                ];
+            }
             // exp(left - stayed): how much likelier to have left at once than to be there still.
             let odds = (term.odds + shape * (ln_stay - ln_leave)).exp();
             // Beyond what exp can hold they have surely left.
@@ -41,7 +53,7 @@ impl Objective<4> for Grouped<2> {
             [
                 term.log + bracket,
                 term.by_r - (1.0 - w) * ln_stay - w * ln_leave,
-                -shape * ((1.0 - w) / stay + w / leave),
+                -shape * ((1.0 - w) * stay + w * leave),
                 term.by_a + w / a,
                 if w == 0.0 { term.by_b } else { term.by_b - w / (b + term.x - 1.0) },
             ]

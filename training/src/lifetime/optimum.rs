@@ -44,6 +44,8 @@ pub(super) struct Optimum<const K: usize> {
     pub(super) log_likelihood: f64,
     /// Standard errors of the logarithms, by the inverse of minus the Hessian.
     pub(super) standard_errors: [f64; K],
+    /// Their covariances, by the same.
+    pub(super) covariance: [[f64; K]; K],
 }
 
 impl<const K: usize> Optimum<K> {
@@ -129,7 +131,10 @@ pub(super) fn find<const K: usize, O: Objective<K>>(
         if gain.abs() <= GAIN {
             let inverse = factors.inverse();
             let standard_errors = std::array::from_fn(|at| inverse[[at, at]].sqrt());
-            return Ok(Optimum { logs, log_likelihood: value, standard_errors });
+            // Solved column by column, so the two halves differ by rounding.
+            let both = |row: usize, column: usize| 0.5 * (inverse[[row, column]] + inverse[[column, row]]);
+            let covariance = std::array::from_fn(|row| std::array::from_fn(|column| both(row, column)));
+            return Ok(Optimum { logs, log_likelihood: value, standard_errors, covariance });
         }
         let mut length = 1.0;
         loop {

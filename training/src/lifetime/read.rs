@@ -10,7 +10,7 @@ use super::cells::{Faults, day, places};
 use super::error::LifetimeError;
 use super::purchases::{Purchase, Purchases};
 use super::{SummaryTable, Transactions};
-use crate::table::{Rows, TableError, TableFile};
+use crate::table::{Rows, TableError, TableFile, find};
 
 const FINITE: &str = "a finite number";
 const DATE: &str = "a date (20260131 or 2026-01-31) of the years 1900 to 2199";
@@ -83,15 +83,18 @@ pub(super) fn purchases(source: &Transactions) -> Result<Purchases, LifetimeErro
 }
 
 /// Customers of a table of summaries, in the order of its rows.
+#[derive(Default)]
 pub(super) struct Summaries {
     pub(super) customers: Vec<CustomerSummary>,
-    /// Of [`SummaryTable`] with a key: the names.
+    /// Their names, where a column has them.
     pub(super) keys: Vec<String>,
     /// Repeaters whose mean value is missing, 0 or below.
     pub(super) n_without_value: u64,
+    /// Of each customer, one after the other, the covariates.
+    pub(super) covariates: Vec<f64>,
 }
 
-/// Reads summaries, each named by `key` where there is one, else by its number.
+/// Reads summaries, each named by `key` where there is one.
 pub(super) fn summaries(source: &SummaryTable, key: Option<&String>) -> Result<Summaries, LifetimeError> {
     let file = TableFile::open(&source.table)?;
     let columns = places(
@@ -104,12 +107,21 @@ pub(super) fn summaries(source: &SummaryTable, key: Option<&String>) -> Result<S
             ("--key", key),
         ],
     )?;
+    let mut covariates = Vec::with_capacity(source.covariates.len());
+    for name in &source.covariates {
+        let place = find(&file, "--covariate", name)?;
+        if covariates.contains(&place) {
+            return Err(LifetimeError::NamedTwice("--covariate", "--covariate", name.clone()));
+        }
+        covariates.push(place);
+    }
     let mut reading = Reading {
         names: file.names.clone(),
         columns,
+        covariates,
         tokens: MissingTokens::with(&[]),
         faults: Faults::default(),
-        found: Summaries { customers: Vec::new(), keys: Vec::new(), n_without_value: 0 },
+        found: Summaries::default(),
         n_rows: 0,
     };
     for rows in file {
@@ -127,6 +139,7 @@ pub(super) fn summaries(source: &SummaryTable, key: Option<&String>) -> Result<S
 struct Reading {
     names: Vec<String>,
     columns: [Option<usize>; 5],
+    covariates: Vec<usize>,
     tokens: MissingTokens,
     faults: Faults,
     found: Summaries,
@@ -146,7 +159,10 @@ impl Reading {
             }
         }
         let mean = self.mean(rows, at);
-        if numbers.iter().any(|value| value.is_nan()) {
+        let n_known = self.found.covariates.len();
+        let is_told = self.covariates(rows, at);
+        if !is_told || numbers.iter().any(|value| value.is_nan()) {
+            self.found.covariates.truncate(n_known);
             return;
         }
         let [x, t_x, age] = numbers;
@@ -156,13 +172,25 @@ impl Reading {
                 let spend = mean.and_then(|mean| SpendSummary::new(x, mean).ok());
                 self.found.n_without_value += u64::from(x > 0.0 && spend.is_none());
                 self.found.customers.push(CustomerSummary { purchases, spend, truncated: false });
-                if let Some(column) = self.columns[4] {
-                    self.found.keys.push(rows.cell(at, column).to_owned());
-                } else {
-                    self.found.keys.push(self.n_rows.to_string());
+                self.found.keys.extend(self.columns[4].map(|column| rows.cell(at, column).to_owned()));
+            }
+        }
+    }
+
+    /// Takes the covariates of a row; whether all of them are numbers.
+    fn covariates(&mut self, rows: &Rows, at: usize) -> bool {
+        let mut all = true;
+        for column in &self.covariates {
+            let text = rows.cell(at, *column);
+            match number(text).filter(|value| value.is_finite()) {
+                Some(value) => self.found.covariates.push(value),
+                None => {
+                    self.faults.add(&self.names[*column], FINITE, rows.place(at), text);
+                    all = false;
                 }
             }
         }
+        all
     }
 
     /// The mean value of a row, if it is there and a number.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::covariates::CovariatesReport;
 use super::error::Untold;
 use super::tracking::Holdout;
 use crate::elasticity::Interval;
@@ -152,6 +153,9 @@ pub struct LifetimeReport {
     pub parameters: PurchaseParameters,
     /// At those parameters.
     pub log_likelihood: f64,
+    /// What covariates add, where any were named; the parameters are then those of a customer with the mean of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covariates: Option<CovariatesReport>,
     /// Intervals by the bootstrap, where asked.
     pub bootstrap: Option<Bootstrap>,
     /// Frequencies against the model.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::error::LifetimeError;
-use super::{Source, read};
+use super::{Source, SummaryTable, read};
 
 /// What to score.
 #[derive(Clone, Debug)]
@@ -60,8 +60,13 @@ pub fn score(
     out: &mut dyn Write,
 ) -> Result<LifetimeScoreReport, LifetimeError> {
     let model = artifact.lifetime().ok_or(LifetimeError::NoLifetimeModel)?;
-    let (keys, customers, through) = customers(model, options)?;
-    let scores: Vec<ValueScore> = customers.par_iter().map(|of| model.score(of)).collect();
+    let Scored { keys, customers, covariates, through } = customers(model, options)?;
+    let width = model.covariates().len();
+    let score = |(at, of): (usize, &CustomerSummary)| match width {
+        0 => model.score(of),
+        width => model.of(&covariates[at * width..(at + 1) * width]).score(of),
+    };
+    let scores: Vec<ValueScore> = customers.par_iter().enumerate().map(score).collect();
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(COLUMNS).map_err(io)?;
     for (key, score) in keys.iter().zip(&scores) {
@@ -91,20 +96,33 @@ pub fn score(
     })
 }
 
-type Keyed = (Vec<String>, Vec<CustomerSummary>, Option<Day>);
+/// Customers with their names.
+struct Scored {
+    keys: Vec<String>,
+    customers: Vec<CustomerSummary>,
+    /// Of each customer, one after the other.
+    covariates: Vec<f64>,
+    through: Option<Day>,
+}
 
-fn customers(model: &LifetimeModel, options: &LifetimeScoreOptions) -> Result<Keyed, LifetimeError> {
+fn customers(model: &LifetimeModel, options: &LifetimeScoreOptions) -> Result<Scored, LifetimeError> {
+    let names: Vec<String> = model.covariates().iter().map(|one| one.name().to_owned()).collect();
     match &options.source {
         Source::Summary(source) => {
-            let found = read::summaries(source, options.key.as_ref())?;
-            Ok((found.keys, found.customers, None))
+            let source = SummaryTable { covariates: names, ..source.clone() };
+            let found = read::summaries(&source, options.key.as_ref())?;
+            // A row is a customer, or the table was refused.
+            let numbers = || (1..=found.customers.len()).map(|row| row.to_string()).collect();
+            let keys = if options.key.is_some() { found.keys } else { numbers() };
+            Ok(Scored { keys, customers: found.customers, covariates: found.covariates, through: None })
         }
+        Source::Transactions(_) if !names.is_empty() => Err(LifetimeError::NoCovariates(names)),
         Source::Transactions(source) => {
             let mut found = read::purchases(source)?;
-            let Some(last) = found.last else { return Ok((Vec::new(), Vec::new(), None)) };
-            let all = found.customers(last, model.unit());
+            let all = found.last.map_or_else(Vec::new, |last| found.customers(last, model.unit()));
             let keys = all.iter().map(|of| std::mem::take(&mut found.keys[of.who])).collect();
-            Ok((keys, all.iter().map(|of| of.summary).collect(), Some(last)))
+            let customers = all.iter().map(|of| of.summary).collect();
+            Ok(Scored { keys, customers, covariates: Vec::new(), through: found.last })
         }
     }
 }

@@ -9,11 +9,15 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
+mod rivals;
 mod coverage;
 mod drawn;
+mod expectation;
 mod formulas;
+mod moved;
 mod published;
 mod refusals;
+mod shop;
 
 /// Fader, Hardie and Lee (2005), table 2.
 fn cdnow() -> BgNbd {
@@ -49,6 +53,7 @@ fn summary(table: &Path) -> SummaryTable {
         t_x: "t_x".to_owned(),
         age: "T".to_owned(),
         value: None,
+        covariates: Vec::new(),
     }
 }
 

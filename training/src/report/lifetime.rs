@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::plot::Plot;
 use super::{escape, list, page, tile_row, whole};
 use crate::elasticity::Interval;
-use crate::lifetime::{FoldedReport, GoodnessOfFit, Holdout, LifetimeReport};
+use crate::lifetime::{FoldedReport, GoodnessOfFit, Holdout, LifetimeReport, RealisedReport};
 
 /// Width and height of a plot.
 const SIZE: (f64, f64) = (520.0, 320.0);
@@ -28,6 +28,39 @@ pub(super) fn section(report: &FoldedReport) -> String {
         tile_row(&tiles),
         list(&report.notes),
         frequencies(&report.goodness_of_fit),
+    )
+}
+
+/// What the training report says of trees of realised value.
+pub(super) fn realised(report: &RealisedReport) -> String {
+    let mut rows = String::new();
+    for error in &report.errors {
+        let excess = &error.excess;
+        let z =
+            if excess.se > 0.0 { format!("{:+.1}", excess.value / excess.se) } else { "\u{2013}".to_owned() };
+        let _ = write!(
+            rows,
+            "<tr><td>{}</td><td>{:.0}</td><td>{:.0}</td><td>{:.3}</td><td>{z}</td></tr>",
+            error.model, error.rmse, error.mae, error.ratio
+        );
+    }
+    let inside =
+        report.coverage.map_or("\u{2013}".to_owned(), |share| format!("{:.1} %", 100.0 * share.value));
+    let stretch = report.stretch.map_or("\u{2013}".to_owned(), |ratio| format!("\u{d7} {ratio:.3}"));
+    let tiles = [
+        (format!("{} weeks", report.n_weeks), "learned, and told again"),
+        (whole(report.n_customers[1] as u64), "active customers told"),
+        (whole(report.mean_minor[1].round() as u64), "mean value they brought, minor units"),
+        (inside, "lay inside their 90 % interval"),
+        (stretch, "to the horizon"),
+    ];
+    format!(
+        "<h2>Realised value</h2><p class=muted>{}. Errors in minor units over the weeks after the second cut-off; the last column \
+         is what a model's squared error has above the trees', in standard errors.</p>{}<div class=scroll><table><thead><tr>\
+         <th>model</th><th>root mean square</th><th>mean absolute</th><th>told over brought</th><th>above trees</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div>",
+        escape(&report.reason),
+        tile_row(&tiles),
     )
 }
 

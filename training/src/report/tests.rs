@@ -84,6 +84,7 @@ fn report() -> TrainingReport {
             notes: vec![],
         }),
         lifetime_value: None,
+        realised_value: None,
         uplifts: vec![],
         notes: vec![],
     }

@@ -12,7 +12,7 @@ use arrow::array::{Array, StringArray};
 use nextbest_models::project::source::SourceFormat;
 
 use super::error::TableError;
-use crate::import::read::{self, Batch, SourceFile};
+use crate::import::read::{self, BATCH_ROWS, Batch, SourceFile};
 use crate::import::rows::texts;
 
 /// A table that is being read.
@@ -22,14 +22,34 @@ pub(crate) struct TableFile {
     pub(crate) names: Vec<String>,
     /// Of a CSV, where it is not the comma.
     pub(crate) separator: Option<char>,
+    /// The record that is being read.
+    record: csv::ByteRecord,
 }
 
 /// Some rows of a table.
 pub(crate) enum Rows {
-    /// With their lines.
-    Csv(Vec<(u64, csv::StringRecord)>),
+    /// Of CSV.
+    Csv(Records),
     /// Columns, and the number of the first row.
     Parquet(u64, Vec<StringArray>, usize),
+}
+
+/// Records of a CSV side by side: one text holds the cells of all, so that a record needs no memory of its own.
+pub(crate) struct Records {
+    lines: Vec<u64>,
+    text: String,
+    /// Where each cell ends, row by row.
+    ends: Vec<usize>,
+    /// Cells of a record.
+    width: usize,
+}
+
+impl Records {
+    fn cell(&self, at: usize, column: usize) -> Option<&str> {
+        let cell = (column < self.width).then(|| at * self.width + column)?;
+        let start = cell.checked_sub(1).map_or(Some(&0), |before| self.ends.get(before))?;
+        self.text.get(*start..*self.ends.get(cell)?)
+    }
 }
 
 impl TableFile {
@@ -50,7 +70,8 @@ impl TableFile {
         if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
             return Err(TableError::DuplicateColumn { path: path.to_owned(), column: name.clone() });
         }
-        Ok(Self { file, names, separator: (separator != ',').then_some(separator) })
+        let separator = (separator != ',').then_some(separator);
+        Ok(Self { file, names, separator, record: csv::ByteRecord::new() })
     }
 
     /// Where it lies.
@@ -58,37 +79,49 @@ impl TableFile {
         &self.file.path
     }
 
-    fn rows(&self, batch: Batch) -> Result<Rows, TableError> {
-        match batch {
-            Batch::Records(records) => {
-                let checked = records.into_iter().map(|(row, record)| Ok((row, self.checked(row, record)?)));
-                Ok(Rows::Csv(checked.collect::<Result<_, TableError>>()?))
-            }
-            Batch::Columns(first, batch) => {
-                let texts = texts(&batch).map_err(|source| TableError::Texts {
-                    path: self.path().clone(),
-                    source: Box::new(source),
-                })?;
-                Ok(Rows::Parquet(first, texts, batch.num_rows()))
-            }
-            // No table is opened as lines.
-            Batch::Lines(_) => Ok(Rows::Csv(Vec::new())),
-        }
+    fn rows(&self, batch: Batch) -> Result<Option<Rows>, TableError> {
+        // Records are read one by one, and no table is opened as lines.
+        let Batch::Columns(first, batch) = batch else { return Ok(None) };
+        let texts = texts(&batch)
+            .map_err(|source| TableError::Texts { path: self.path().clone(), source: Box::new(source) })?;
+        Ok(Some(Rows::Parquet(first, texts, batch.num_rows())))
     }
 
-    fn checked(&self, row: u64, record: csv::ByteRecord) -> Result<csv::StringRecord, TableError> {
-        if record.len() != self.names.len() {
-            let (found, expected) = (record.len(), self.names.len());
-            return Err(TableError::Ragged { path: self.path().clone(), row, found, expected });
+    /// The next records; none behind the last.
+    fn records(&mut self) -> Result<Option<Rows>, TableError> {
+        let width = self.names.len();
+        let mut all = Records { lines: Vec::new(), text: String::new(), ends: Vec::new(), width };
+        while all.lines.len() < BATCH_ROWS {
+            let Some(row) = self.file.record(&mut self.record)? else { break };
+            let (record, path) = (&self.record, self.path());
+            if record.len() != width {
+                let (path, found, expected) = (path.clone(), record.len(), width);
+                return Err(TableError::Ragged { path, row, found, expected });
+            }
+            let start = all.text.len();
+            all.text.push_str(self.text(row)?);
+            all.lines.push(row);
+            all.ends.extend((0..width).filter_map(|at| Some(start + record.range(at)?.end)));
         }
-        csv::StringRecord::from_byte_record(record).map_err(|error| {
-            let field = error.utf8_error().field();
-            let record = error.into_byte_record();
-            let text = String::from_utf8_lossy(record.get(field).unwrap_or_default()).into_owned();
-            let column = self.names.get(field).cloned().unwrap_or_default();
-            let fault = format!("{text:?} is not UTF-8");
-            TableError::Cell { path: self.path().clone(), row, column, fault }
-        })
+        Ok((!all.lines.is_empty()).then_some(Rows::Csv(all)))
+    }
+
+    /// The record that was read, its cells without anything between; an error where one is no UTF-8.
+    fn text(&self, row: u64) -> Result<&str, TableError> {
+        let bytes = self.record.as_slice();
+        // Cells that are none by themselves may make UTF-8 together.
+        let is_text = |cell: &[u8]| std::str::from_utf8(cell).is_ok();
+        let faulty = if bytes.is_ascii() { None } else { self.record.iter().position(|cell| !is_text(cell)) };
+        match (std::str::from_utf8(bytes), faulty) {
+            (Ok(text), None) => Ok(text),
+            (_, faulty) => {
+                let field = faulty.unwrap_or(0);
+                let text = String::from_utf8_lossy(self.record.get(field).unwrap_or_default()).into_owned();
+                let column = self.names.get(field).cloned().unwrap_or_default();
+                let fault = format!("{text:?} is not UTF-8");
+                Err(TableError::Cell { path: self.path().clone(), row, column, fault })
+            }
+        }
     }
 }
 
@@ -96,8 +129,11 @@ impl Iterator for TableFile {
     type Item = Result<Rows, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.file.format == SourceFormat::Csv {
+            return self.records().transpose();
+        }
         let batch = self.file.next()?;
-        Some(batch.map_err(TableError::from).and_then(|batch| self.rows(batch)))
+        batch.map_err(TableError::from).and_then(|batch| self.rows(batch)).transpose()
     }
 }
 
@@ -105,7 +141,7 @@ impl Rows {
     /// How many rows.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Csv(records) => records.len(),
+            Self::Csv(records) => records.lines.len(),
             Self::Parquet(_, _, n_rows) => *n_rows,
         }
     }
@@ -113,7 +149,7 @@ impl Rows {
     /// Where row `at` stands in the file: its line (CSV) or number (Parquet).
     pub(crate) fn place(&self, at: usize) -> u64 {
         match self {
-            Self::Csv(records) => records.get(at).map_or(0, |(row, _)| *row),
+            Self::Csv(records) => records.lines.get(at).copied().unwrap_or(0),
             Self::Parquet(first, ..) => first + at as u64,
         }
     }
@@ -121,7 +157,7 @@ impl Rows {
     /// A cell, without the blanks around it.
     pub(crate) fn cell(&self, at: usize, column: usize) -> &str {
         let text = match self {
-            Self::Csv(records) => records.get(at).and_then(|(_, record)| record.get(column)),
+            Self::Csv(records) => records.cell(at, column),
             Self::Parquet(_, columns, _) => {
                 columns.get(column).filter(|cells| cells.is_valid(at)).map(|cells| cells.value(at))
             }
