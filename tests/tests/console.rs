@@ -364,6 +364,10 @@ async fn models_prices_and_reports_are_shown_from_what_is_there() {
     let artifacts = world.folder.path().join("artifacts");
     std::fs::write(artifacts.join("decisions.html"), "<!doctype html><p>reach").unwrap();
     std::fs::write(artifacts.join("other.html"), "other").unwrap();
+    let link = "href=\"/console/reports/at-risk.html\"";
+    assert!(!browser.get("/console/at-risk").await.text.contains(link), "there is no such report yet");
+    std::fs::write(artifacts.join("at-risk.html"), "<!doctype html><p>earlier").unwrap();
+    assert!(browser.get("/console/at-risk").await.text.contains(link));
     assert!(browser.get("/console/actions").await.text.contains("<iframe"));
     let report = browser.get("/console/reports/decisions.html").await;
     assert_eq!((report.status, report.text.as_str()), (StatusCode::OK, "<!doctype html><p>reach"));
