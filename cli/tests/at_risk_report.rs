@@ -31,7 +31,8 @@ fn lists_of_past_days_are_told_beside_what_followed() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     told(&["init", "my-shop"], place);
-    let words = ["simulate", "--customers", "700", "--days", "330", "--seed", "11", "--out", "my-shop/data/log"];
+    let words =
+        ["simulate", "--customers", "700", "--days", "330", "--seed", "11", "--out", "my-shop/data/log"];
     told(&words, place);
     told(&["import", "--project", "my-shop", "my-shop/data/log/events.parquet"], place);
 
@@ -54,7 +55,11 @@ fn lists_of_past_days_are_told_beside_what_followed() {
     assert_eq!(by_artifact["cutoffs"][0]["judged"], at["judged"]);
     let earlier = report(place, &["--as-of", "2025-11-20T00:00:00Z"]);
     let source = |report: &Value| report["cutoffs"][0]["source"].clone();
-    assert_ne!(source(&earlier), "artifact", "its training ended on 28 September, the list is of 21 September");
+    assert_ne!(
+        source(&earlier),
+        "artifact",
+        "its training ended on 28 September, the list is of 21 September"
+    );
 
     // Where nothing could be trained by then there is a code in place of numbers.
     let early = report(place, &["--as-of", "2025-06-20T00:00:00Z"]);

@@ -23,7 +23,10 @@ mod tests {
     #[test]
     fn a_table_goes_with_its_header_and_its_neighbours_stay() {
         let text = "a = 1\n[[b]]\nc = 1\n[[b]]\nc = 2\n[d]\ne = 3\n";
-        assert_eq!(without(text, "[[b]]", |table| table.contains("c = 1")), "a = 1\n[[b]]\nc = 2\n[d]\ne = 3\n");
+        assert_eq!(
+            without(text, "[[b]]", |table| table.contains("c = 1")),
+            "a = 1\n[[b]]\nc = 2\n[d]\ne = 3\n"
+        );
         assert_eq!(without(text, "[d]", |_| true), "a = 1\n[[b]]\nc = 1\n[[b]]\nc = 2\n");
     }
 }

@@ -116,7 +116,8 @@ impl List {
         let order = first_order(&rows);
         let valued = rows.iter().all(|(row, _)| row.clv.is_some());
         rows.sort_by(|a, b| order.compare()(&a.0, &b.0));
-        let list: Vec<Listed> = rows.into_iter().map(|(row, listed)| with_value(row, listed, valued)).collect();
+        let list: Vec<Listed> =
+            rows.into_iter().map(|(row, listed)| with_value(row, listed, valued)).collect();
         told.judged = judge(&list);
         if told.judged.is_none() {
             let activity = &folder.project.settings.activity;
@@ -150,7 +151,8 @@ fn models_of(
     let open = |path: &Path| {
         let sealed = path.extension().is_some_and(|extension| extension == "nba");
         // What does not open, or is of other features, is no artifact of this project.
-        let artifact = Artifact::from_bytes(std::fs::read(path).ok().filter(|_| sealed)?, Some(fingerprint)).ok()?;
+        let artifact =
+            Artifact::from_bytes(std::fs::read(path).ok().filter(|_| sealed)?, Some(fingerprint)).ok()?;
         let knew_nothing = artifact.metadata().trained_through <= cutoff;
         (knew_nothing && artifact.propensity(CHURN).is_some()).then_some(artifact)
     };
@@ -233,7 +235,9 @@ fn notes(lists: &[List]) -> Vec<String> {
             lists.len()
         ));
     }
-    if lists.iter().any(|list| list.told.judged.as_ref().is_some_and(|it| it.difference.code == Some("control_contacted"))) {
+    if lists.iter().any(|list| {
+        list.told.judged.as_ref().is_some_and(|it| it.difference.code == Some("control_contacted"))
+    }) {
         notes.push(
             "customers whom today's policy holds out were contacted: the log is of another policy, and tells no difference"
                 .to_owned(),
@@ -268,7 +272,9 @@ fn table(report: &Backtest) -> String {
             judged.n_customers.to_string(),
             last.map_or(String::new(), |end| format!("{:.0}", end.expected_churners)),
             judged.n_churned.to_string(),
-            first.and_then(|point| point.share_of_churners).map_or("-".to_owned(), |of| format!("{:.1} %", 100.0 * of)),
+            first
+                .and_then(|point| point.share_of_churners)
+                .map_or("-".to_owned(), |of| format!("{:.1} %", 100.0 * of)),
             difference.estimate.map_or(difference.code.unwrap_or_default().to_owned(), |it| {
                 format!("{:+.1} ({:+.1} to {:+.1}) points", 100.0 * it.value, 100.0 * it.lo, 100.0 * it.hi)
             }),

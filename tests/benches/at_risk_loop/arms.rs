@@ -62,10 +62,11 @@ pub struct Saved {
     pub n_contacts: f64,
     /// By the law, after cost, in minor units.
     pub net_minor: f64,
+    /// The same within the shorter horizon.
+    pub soon_minor: f64,
     /// Lived once.
     pub lived_minor: f64,
-    pub cost_minor: f64,
-    /// Share of the contacted whom the contact drives away: what it saves is below 0.
+    /// Contacted who bring less for it: what it saves is below 0.
     pub n_harmed: f64,
 }
 
@@ -74,8 +75,8 @@ impl Saved {
         Self {
             n_contacts: self.n_contacts + weight,
             net_minor: self.net_minor + weight * (one.saved_minor - one.cost_minor),
+            soon_minor: self.soon_minor + weight * (one.soon_minor - one.cost_minor),
             lived_minor: self.lived_minor + weight * (one.lived_minor - one.cost_minor),
-            cost_minor: self.cost_minor + weight * one.cost_minor,
             n_harmed: self.n_harmed + if one.saved_minor < 0.0 { weight } else { 0.0 },
         }
     }
@@ -153,7 +154,7 @@ fn told(rounds: &[Round], left_out: usize) -> Vec<f64> {
     let matrix = matrix(&others).with_labels(&targets).unwrap();
     let model = Trainer::new(&parameters, &matrix, 300).train().unwrap().model;
     let told = model.predict(&self::matrix(&asked), Iterations::Best).unwrap();
-    (0..asked.len()).map(|row| f64::from(told.get(row, 0).unwrap())).collect()
+    (0..asked.len()).map(|row| f64::from(*told.get(row, 0).unwrap())).collect()
 }
 
 fn matrix(of: &[&Candidate]) -> DMatrix {

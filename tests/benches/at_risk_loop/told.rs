@@ -31,8 +31,8 @@ pub fn tell(table: &Table, rounds: &[Round], n_customers: u64) {
         of_rounds(&|round| round.candidates.len() as f64),
     );
     let heads = BUDGETS.map(|share| format!("first {:.0} % of the active", 100.0 * share));
-    println!("| order | {} | harmed | lived once |", heads.join(" | "));
-    println!("|---|---|---|---|---|---|");
+    println!("| order | {} | within 13 weeks | harmed | lived once |", heads.join(" | "));
+    println!("|---|---|---|---|---|---|---|");
     for arm in Arm::ALL {
         let each = |budget: usize, of: fn(&Saved) -> f64| {
             mean(&table.seeds(arm, budget, |saved| of(saved) / saved.n_contacts))
@@ -44,10 +44,13 @@ pub fn tell(table: &Table, rounds: &[Round], n_customers: u64) {
             })
             .collect();
         let (harmed, lived) = (each(MAIN, |saved| saved.n_harmed), each(MAIN, |saved| saved.lived_minor));
+        let soon = each(MAIN, |saved| saved.soon_minor);
         println!(
-            "| {} | {} | {:.0} % | {:.0} +- {:.0} |",
+            "| {} | {} | {:.1} +- {:.1} | {:.0} % | {:.0} +- {:.0} |",
             arm.name(),
             cells.join(" | "),
+            soon.value,
+            t * soon.se,
             100.0 * harmed.value,
             lived.value,
             t * lived.se
@@ -57,30 +60,41 @@ pub fn tell(table: &Table, rounds: &[Round], n_customers: u64) {
     println!("\n| | {} |", heads.join(" | "));
     println!("|---|---|---|---|");
     for (mine, whole) in [(OURS, RISK), (OURS, Arm::Oracle), (OURS, Arm::Told), (Arm::Told, Arm::Oracle)] {
-        let cells: Vec<String> = (0..BUDGETS.len())
-            .map(|budget| {
-                let (share, se) = seeds::share(&net(mine, budget), &net(whole, budget));
-                format!("{share:.2} +- {:.2}", t * se)
-            })
-            .collect();
+        let cells: Vec<String> =
+            (0..BUDGETS.len()).map(|budget| ratio(&net(mine, budget), &net(whole, budget), t)).collect();
         println!("| {} over {} | {} |", mine.name(), whole.name(), cells.join(" | "));
     }
-    let (of_risk, risk_se) = seeds::share(&net(OURS, MAIN), &net(RISK, MAIN));
-    let (of_oracle, oracle_se) = seeds::share(&net(OURS, MAIN), &net(Arm::Oracle, MAIN));
-    let met = |met: bool| if met { "met" } else { "missed" };
+    let of = |whole| (net(OURS, MAIN), net(whole, MAIN));
+    let verdict = |whole, least: f64| {
+        let (mine, whole): (Vec<f64>, Vec<f64>) = of(whole);
+        // Set against a list that saves nothing there is no multiple; what counts is whether ours saves more.
+        let (mine, whole) = (mine.iter().sum::<f64>(), whole.iter().sum::<f64>());
+        if mine > 0.0 && mine >= least * whole { "met" } else { "missed" }
+    };
+    let told = |whole| {
+        let (mine, whole) = of(whole);
+        ratio(&mine, &whole, t)
+    };
     println!(
-        "\nAt {:.0} % the list saves {of_risk:.2} +- {:.2} times what one by risk does. Target (at least {LEAST_OF_RISK}): **{}**. Of \
-         the oracle's list it saves\n{:.0} % +- {:.0}. Target (at least {:.0} %): **{}**. *Harmed* and *lived once* (with and without \
-         the contact, from the same random numbers) are of\nthat length. {}",
+        "\nAt {:.0} % the list saves {} times what one by risk does. Target (at least {LEAST_OF_RISK}): **{}**. Of the oracle's list it \
+         saves {}.\nTarget (at least {LEAST_OF_ORACLE}): **{}**. *Within 13 weeks*, *harmed* (who bring less for the contact) and \
+         *lived once* (with and without the\ncontact, from the same random numbers) are of that length. {}",
         100.0 * BUDGETS[MAIN],
-        t * risk_se,
-        met(of_risk >= LEAST_OF_RISK),
-        100.0 * of_oracle,
-        100.0 * t * oracle_se,
-        100.0 * LEAST_OF_ORACLE,
-        met(of_oracle >= LEAST_OF_ORACLE),
+        told(RISK),
+        verdict(RISK, LEAST_OF_RISK),
+        told(Arm::Oracle),
+        verdict(Arm::Oracle, LEAST_OF_ORACLE),
         learners(rounds),
     );
+}
+
+/// The multiple of the second sum that the first makes; a dash where the second saves nothing.
+fn ratio(mine: &[f64], whole: &[f64], t: f64) -> String {
+    if whole.iter().sum::<f64>() <= 0.0 {
+        return "\u{2013}".to_owned();
+    }
+    let (share, se) = seeds::share(mine, whole);
+    format!("{share:.2} +- {:.2}", t * se)
 }
 
 /// By what uplift was told, in how many of the shops.

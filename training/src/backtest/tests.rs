@@ -59,8 +59,7 @@ fn right_probabilities_are_seen_to_be_right() {
         let judged = judge(&list).unwrap();
         assert_eq!(judged.curve.len(), 100);
         let last = judged.curve[99];
-        n_within +=
-            usize::from((last.churners.value - last.expected_churners).abs() <= WIDTH * last.chance);
+        n_within += usize::from((last.churners.value - last.expected_churners).abs() <= WIDTH * last.chance);
         assert!(last.churners.lo <= last.churners.value && last.churners.value <= last.churners.hi);
     }
     assert!((n_within as f64 - 380.0).abs() <= 4.0 * 4.4, "{n_within}");

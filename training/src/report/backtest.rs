@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use super::diagnostics::{fine_percent, muted, table};
 use super::plot::Plot;
 use super::{details, escape, list, number, page, percent, tile_row, whole};
-use crate::backtest::{AtCutoff, Backtest, Band, CONTACT_DAYS, Difference, Interval, Judged, ModelSource, Point};
+use crate::backtest::{
+    AtCutoff, Backtest, Band, CONTACT_DAYS, Difference, Interval, Judged, ModelSource, Point,
+};
 use crate::diagnostics::in_words;
 
 /// Pixels of a plot.
@@ -63,7 +65,10 @@ fn judged_section(judged: &Judged) -> String {
         (whole(judged.n_churned as u64), "left"),
     ];
     if let Some(end) = judged.curve.last() {
-        tiles.push((format!("{:.0} \u{b1} {:.0}", end.expected_churners, WIDTH * end.chance), "expected to leave"));
+        tiles.push((
+            format!("{:.0} \u{b1} {:.0}", end.expected_churners, WIDTH * end.chance),
+            "expected to leave",
+        ));
     }
     let found = tenth.and_then(|point| point.share_of_churners);
     tiles.push((found.map_or("\u{2013}".to_owned(), fine_percent), "of them in the first tenth"));
@@ -121,7 +126,9 @@ fn money(curve: &[Point]) -> String {
     plot.line("second", &along(curve, |point| major(point.expected_lost_minor)));
     plot.line("main", &along(curve, |point| major(point.lost_minor.value)));
     plot.finish()
-        + &muted("<span class=main>Blue</span>: lost, in the currency's units; <span class=second>orange</span>: expected.")
+        + &muted(
+            "<span class=main>Blue</span>: lost, in the currency's units; <span class=second>orange</span>: expected.",
+        )
 }
 
 /// Of the first n, the share that left: with its interval, beside the mean probability.
@@ -135,7 +142,11 @@ fn rates(curve: &[Point]) -> String {
     plot.axes(("length of the list", thousands), ("share that left among the first", percent));
     for point in curve.iter().skip(4).step_by(5) {
         let x = point.n_customers as f64;
-        plot.segment("interval", (x, of(point, point.churners.lo)), (x, of(point, point.churners.hi).min(top)));
+        plot.segment(
+            "interval",
+            (x, of(point, point.churners.lo)),
+            (x, of(point, point.churners.hi).min(top)),
+        );
     }
     let drawn = |value: fn(&Point) -> f64| {
         let all = along(curve, |point| of(point, value(point)).min(top));
@@ -143,7 +154,10 @@ fn rates(curve: &[Point]) -> String {
     };
     plot.line("second", &drawn(|point| point.expected_churners));
     plot.line("main", &drawn(|point| point.churners.value));
-    plot.finish() + &muted("<span class=main>Blue</span>: share that left; <span class=second>orange</span>: mean probability.")
+    plot.finish()
+        + &muted(
+            "<span class=main>Blue</span>: share that left; <span class=second>orange</span>: mean probability.",
+        )
 }
 
 fn between(interval: &Interval, as_text: impl Fn(f64) -> String) -> String {
@@ -201,7 +215,14 @@ fn numbers(curve: &[Point]) -> String {
             major(point.kept_minor),
         );
     }
-    let heads =
-        ["first", "expected to leave", "left", "of all who left", "expected lost", "value lost", "value kept"];
+    let heads = [
+        "first",
+        "expected to leave",
+        "left",
+        "of all who left",
+        "expected lost",
+        "value lost",
+        "value kept",
+    ];
     table(&heads, &rows)
 }

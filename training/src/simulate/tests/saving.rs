@@ -61,10 +61,7 @@ fn margins_come_as_foretold_with_a_contact_and_without() {
         let off = |f: &dyn Fn(&Pair) -> f64| pairs.iter().map(f).collect::<Vec<f64>>();
         check("without", &off(&|pair| pair.lived[0] - pair.foretold[0]));
         check("with", &off(&|pair| pair.lived[1] - pair.foretold[1]));
-        check(
-            "added",
-            &off(&|pair| pair.lived[1] - pair.lived[0] - (pair.foretold[1] - pair.foretold[0])),
-        );
+        check("added", &off(&|pair| pair.lived[1] - pair.lived[0] - (pair.foretold[1] - pair.foretold[0])));
         assert!(pairs.len() > 4_000, "{}", pairs.len());
     }
 }
@@ -100,7 +97,9 @@ fn a_life_with_a_contact_more_is_the_same_until_then() {
         };
         assert_eq!(before(&lives[0]), before(&lives[1]));
         let sent = |life: &Life| {
-            let on_day = |event: &&Event| event.event_type == EventType::Contacted && event.occurred_at.day() == day.day();
+            let on_day = |event: &&Event| {
+                event.event_type == EventType::Contacted && event.occurred_at.day() == day.day()
+            };
             life.entries.events.iter().filter(on_day).count()
         };
         n_contacted += sent(&lives[1]).min(1);

@@ -144,8 +144,11 @@ impl Noon {
                     let after = step.after_order[mood];
                     let ordered: f64 = (0..N_MOODS).map(|to| after[to] * evening(to, 1)).sum();
                     let bare = evening(mood, 0);
-                    let silent =
-                        if stock == 0 { bare } else { step.used_up * bare + (1.0 - step.used_up) * evening(mood, 1) };
+                    let silent = if stock == 0 {
+                        bare
+                    } else {
+                        step.used_up * bare + (1.0 - step.used_up) * evening(mood, 1)
+                    };
                     noon.waiting[mood][stock][fatigue] =
                         visit * margin[mood] + bought * ordered + (1.0 - bought) * silent;
                     noon.ordered[mood][stock][fatigue] = visit * margin[mood] + ordered;
@@ -224,9 +227,7 @@ fn unit_margins(shopper: &mut Shopper<'_>, age: usize) -> [f64; N_MOODS] {
     });
     std::array::from_fn(|mood| {
         let factor = mood_factor(mood);
-        let trip = |k: usize| {
-            view.category[k] * of_category[k] * factor / (1.0 + factor * view.strength[k])
-        };
+        let trip = |k: usize| view.category[k] * of_category[k] * factor / (1.0 + factor * view.strength[k]);
         trips * (0..N_CATEGORIES).map(trip).sum::<f64>()
     })
 }
