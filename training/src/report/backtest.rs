@@ -75,7 +75,7 @@ fn judged_section(judged: &Judged) -> String {
     let (money, kept) = (money(&judged.curve), rates(&judged.curve));
     format!(
         "{}<div class=pair><div class=card><h3>Churners by length</h3>{}</div><div class=card><h3>Value lost by length</h3>{money}\
-         </div><div class=card><h3>Who left at each length</h3>{kept}</div><div class=card><h3>By band</h3>{}</div></div>{}{}",
+         </div><div class=card><h3>Share that left by length</h3>{kept}</div><div class=\"card wide\"><h3>By band</h3>{}</div></div>{}{}",
         tile_row(&tiles),
         churners(&judged.curve),
         bands(&judged.bands),
