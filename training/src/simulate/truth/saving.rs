@@ -136,23 +136,22 @@ impl Noon {
 
     fn of(step: &Step<'_, '_>, margin: [f64; N_MOODS], tomorrow: &Values) -> Self {
         let mut noon = Self { margin, buy: step.buy, ..Self::nothing() };
-        for mood in 0..N_MOODS {
-            for stock in 0..2 {
-                let (visit, bought) = (step.visit[mood][stock], step.visit[mood][stock] * step.buy[mood]);
-                for fatigue in 0..=OPTED_OUT {
-                    let evening = |mood: usize, stock: usize| rested(&tomorrow[mood][stock], fatigue);
-                    let after = step.after_order[mood];
-                    let ordered: f64 = (0..N_MOODS).map(|to| after[to] * evening(to, 1)).sum();
-                    let bare = evening(mood, 0);
-                    let silent = if stock == 0 {
-                        bare
-                    } else {
-                        step.used_up * bare + (1.0 - step.used_up) * evening(mood, 1)
-                    };
-                    noon.waiting[mood][stock][fatigue] =
-                        visit * margin[mood] + bought * ordered + (1.0 - bought) * silent;
-                    noon.ordered[mood][stock][fatigue] = visit * margin[mood] + ordered;
-                }
+        let of_mood = |mood: usize| (0..2).map(move |stock| (mood, stock));
+        for (mood, stock) in (0..N_MOODS).flat_map(of_mood) {
+            let (visit, bought) = (step.visit[mood][stock], step.visit[mood][stock] * step.buy[mood]);
+            for fatigue in 0..=OPTED_OUT {
+                let evening = |mood: usize, stock: usize| rested(&tomorrow[mood][stock], fatigue);
+                let after = step.after_order[mood];
+                let ordered: f64 = (0..N_MOODS).map(|to| after[to] * evening(to, 1)).sum();
+                let bare = evening(mood, 0);
+                let silent = if stock == 0 {
+                    bare
+                } else {
+                    step.used_up * bare + (1.0 - step.used_up) * evening(mood, 1)
+                };
+                noon.waiting[mood][stock][fatigue] =
+                    visit * margin[mood] + bought * ordered + (1.0 - bought) * silent;
+                noon.ordered[mood][stock][fatigue] = visit * margin[mood] + ordered;
             }
         }
         noon
