@@ -117,7 +117,7 @@ impl List {
         let valued = rows.iter().all(|(row, _)| row.clv.is_some());
         rows.sort_by(|a, b| order.compare()(&a.0, &b.0));
         let list: Vec<Listed> =
-            rows.into_iter().map(|(row, listed)| with_value(row, listed, valued)).collect();
+            rows.into_iter().map(|(row, listed)| with_value(&row, listed, valued)).collect();
         told.judged = judge(&list);
         if told.judged.is_none() {
             let activity = &folder.project.settings.activity;
@@ -136,7 +136,7 @@ fn first_order(rows: &[(AtRisk, Listed)]) -> Order {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "amounts stay far below 2^53")]
-fn with_value(row: AtRisk, listed: Listed, valued: bool) -> Listed {
+fn with_value(row: &AtRisk, listed: Listed, valued: bool) -> Listed {
     let value = row.clv.filter(|_| valued).map_or(row.recent_value_minor, |clv| clv.value_minor);
     Listed { value_minor: value as f64, ..listed }
 }
