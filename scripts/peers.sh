@@ -128,5 +128,7 @@ if with loop; then
     report "$(built closed_loop)" --bench
     report echo
     report "$(built price_loop)" --bench
+    report echo
+    report "$(built at_risk_loop)" --bench
 fi
 mv "$work/page.md" docs/benchmarks.md

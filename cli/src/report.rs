@@ -1,5 +1,5 @@
 //! `nextbest report`: what the policy does to the customers of a project, what prices they were shown,
-//! and what becomes of them.
+//! what becomes of them, and whether the at-risk list was right.
 
 use comfy_table::{Table, presets::NOTHING};
 use nextbest_models::artifact::Artifact;
@@ -14,6 +14,7 @@ use crate::exit::{Failure, Outcome};
 use crate::folder::Folder;
 use crate::progress;
 
+mod at_risk;
 mod metrics;
 mod page;
 mod prices;
@@ -38,6 +39,8 @@ enum What {
     /// What becomes of customers: activation, retention, churn, loyalty, stages, promoters, contacts.
     #[command(after_help = "Example:\n  nextbest report metrics --project examples/shop")]
     Metrics(PageArgs),
+    /// The at-risk lists of past days beside what became of their customers: churners, value, calibration, contacts.
+    AtRisk(at_risk::Args),
 }
 
 /// Makes the report, writes its page, tells.
@@ -51,6 +54,7 @@ pub fn run(args: &Args) -> Outcome {
         }
         What::Prices(args) => prices::run(args),
         What::Metrics(args) => metrics::run(args),
+        What::AtRisk(args) => at_risk::run(args),
     }
 }
 

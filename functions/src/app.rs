@@ -110,8 +110,27 @@ impl App {
     pub fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, OpenError> {
         let project = read_project(&config.project)?;
         let artifact = read_artifact(config, &project)?;
+        Ok(Self::of(config, (project, artifact), store, clock))
+    }
+
+    /// The same with `artifact`, which is open already, whatever the configuration names: for lists of days long past.
+    pub fn with_artifact(
+        config: &Config,
+        artifact: Artifact,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        Ok(Self::of(config, (read_project(&config.project)?, Some(artifact)), store, clock))
+    }
+
+    fn of(
+        config: &Config,
+        (project, artifact): (Project, Option<Artifact>),
+        store: Store,
+        clock: Clock,
+    ) -> Self {
         let auth = Authenticator::new(config.auth, config.keys.clone());
-        Ok(Self(Arc::new(Parts {
+        Self(Arc::new(Parts {
             quote_keys: config.quote_keys.clone(),
             policy_sha256: project.fingerprint(),
             deadline: config.deadline,
@@ -126,7 +145,7 @@ impl App {
             store,
             clock,
             auth,
-        })))
+        }))
     }
 
     /// Opens the store's connection ahead of the first request. A store that is away does not keep a function from

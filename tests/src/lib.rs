@@ -1,6 +1,6 @@
 //! Whole-system tests live in `tests/`; this library holds what they share: a small project with sealed models,
 //! DynamoDB stand-ins, a proxy that injects faults, a server over them, a checkout page's desk, an emulated Lambda runtime interface,
-//! and the statistics of benchmarks over seeds.
+//! and what benchmarks share: statistics over seeds, a project's file without some of its tables.
 
 #[path = "../../cli/src/embedded.rs"]
 pub mod embedded;
@@ -11,4 +11,5 @@ pub mod fault;
 pub mod fixture;
 pub mod runtime;
 pub mod seeds;
+pub mod tables;
 pub mod world;

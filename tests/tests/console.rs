@@ -367,6 +367,10 @@ async fn models_prices_and_reports_are_shown_from_what_is_there() {
     assert!(browser.get("/console/metrics").await.text.contains("nextbest report metrics --project DIR"));
     std::fs::write(artifacts.join("metrics.html"), "<!doctype html><p>lives").unwrap();
     assert!(browser.get("/console/metrics").await.text.contains("src=\"/console/reports/metrics.html\""));
+    let link = "href=\"/console/reports/at-risk.html\"";
+    assert!(!browser.get("/console/at-risk").await.text.contains(link), "there is no such report yet");
+    std::fs::write(artifacts.join("at-risk.html"), "<!doctype html><p>earlier").unwrap();
+    assert!(browser.get("/console/at-risk").await.text.contains(link));
     assert!(browser.get("/console/actions").await.text.contains("<iframe"));
     let report = browser.get("/console/reports/decisions.html").await;
     assert_eq!((report.status, report.text.as_str()), (StatusCode::OK, "<!doctype html><p>reach"));

@@ -24,6 +24,7 @@ pub mod foreign;
 pub mod decisions;
 pub mod prices;
 pub mod lifecycle;
+pub mod backtest;
 pub mod report;
 pub mod seal;
 pub mod event_log;

@@ -14,6 +14,7 @@ use crate::selection::{Candidate, PropensityReport, ValidationSummary};
 use crate::train::TrainingReport;
 use plot::Plot;
 
+mod backtest;
 mod card;
 mod curves;
 mod decisions;
@@ -25,6 +26,7 @@ mod plot;
 mod prices;
 mod uplift;
 
+pub use backtest::backtest_html;
 pub use decisions::decisions_html;
 pub use fit::fit_html;
 pub use lifecycle::{interval, lifecycle_html};

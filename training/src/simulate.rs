@@ -37,7 +37,7 @@ mod tests;
 
 use life::{Frame, Life, live};
 use market::Market;
-use takeover::Takeover;
+use takeover::{Errand, Takeover};
 pub use writing::write;
 
 /// Version of the model and of the files; a change of either changes it.
@@ -144,6 +144,13 @@ impl Shop {
         Self { frame, market: Market::new(seed, start.day(), n_days), n_customers }
     }
 
+    /// The same shop; its lives state the hidden state at the start of day `age` as well.
+    #[must_use]
+    pub fn stating(mut self, age: usize) -> Self {
+        self.frame.truth_ages.push(age);
+        self
+    }
+
     /// The market.
     #[must_use]
     pub const fn market(&self) -> &Market {
@@ -154,14 +161,21 @@ impl Shop {
     #[must_use]
     pub fn customer(&self, number: u64) -> Option<Life> {
         let id = CustomerId::new(format!("C{number:07}")).ok()?;
-        Some(live(&self.frame, &self.market, id, number, None))
+        Some(live(&self.frame, &self.market, id, number, None, None))
     }
 
     /// The same life with another policy in force from some day on; until then it is the same to the last event.
     #[must_use]
     pub fn customer_under(&self, number: u64, takeover: Takeover<'_>) -> Option<Life> {
         let id = CustomerId::new(format!("C{number:07}")).ok()?;
-        Some(live(&self.frame, &self.market, id, number, Some(takeover)))
+        Some(live(&self.frame, &self.market, id, number, Some(takeover), None))
+    }
+
+    /// The same life with one contact more; until that day it is the same to the last event.
+    #[must_use]
+    pub fn customer_with(&self, number: u64, errand: Errand) -> Option<Life> {
+        let id = CustomerId::new(format!("C{number:07}")).ok()?;
+        Some(live(&self.frame, &self.market, id, number, None, Some(errand)))
     }
 }
 

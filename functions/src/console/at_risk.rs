@@ -10,6 +10,7 @@ use nextbest_models::units::Currency;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::reports::{self, AT_RISK};
 use super::table::{Column, table};
 use super::{Refused, encode, frame, link, read, request, words};
 use crate::app::App;
@@ -194,6 +195,9 @@ pub(super) async fn show(
     let content = html! {
         h1 { "Customers at risk" }
         (about(&answer))
+        @if reports::is_there(&app, AT_RISK) {
+            p { a href={ "/console/reports/" (AT_RISK) } { "What became of earlier lists" } }
+        }
         (cutoff::section(&answer, &asked.cutoff, currency))
         section aria-labelledby="list" {
             h2 id="list" { "The list" }

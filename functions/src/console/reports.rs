@@ -18,8 +18,11 @@ pub(super) const REPORTS: &[(&str, &str, &str)] = &[
     (DECISIONS, "Whom each action reaches", "nextbest report decisions"),
     (METRICS, "How customers come, stay and leave", "nextbest report metrics"),
     ("prices.html", "What prices were shown", "nextbest report prices"),
+    (AT_RISK, "Whether at-risk lists were right", "nextbest report at-risk"),
 ];
 
+/// The report of past at-risk lists.
+pub(super) const AT_RISK: &str = "at-risk.html";
 /// The report of decisions.
 pub(super) const DECISIONS: &str = "decisions.html";
 /// The report of customers' lives.

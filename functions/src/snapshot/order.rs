@@ -51,7 +51,8 @@ impl Order {
     }
 
     /// The comparison: equal numbers by churn probability, then by id, so that the order is one.
-    pub(super) fn compare(self) -> fn(&AtRisk, &AtRisk) -> Ordering {
+    #[must_use]
+    pub fn compare(self) -> fn(&AtRisk, &AtRisk) -> Ordering {
         match self {
             Self::NetSaveValue => |a, b| by(a, b, |row| row.net_save_value_minor),
             Self::ValueAtRisk => |a, b| by(a, b, |row| Some(row.value_at_risk_minor)),

@@ -16,6 +16,7 @@ use nextbest_models::artifact::Artifact;
 use nextbest_models::event::EventType;
 use nextbest_models::project::Project;
 use nextbest_models::units::{Seed, Timestamp};
+use nextbest_tests::tables;
 use nextbest_training::event_log::EventLog;
 use nextbest_training::import::{Options, Rules, import};
 use nextbest_training::simulate::campaign::{CAMPAIGNS, CHANNELS};
@@ -119,25 +120,10 @@ fn project() -> Project {
         }
         let no_answer =
             |table: &str| ["web", "post"].iter().any(|it| table.contains(&format!("channel = \"{it}\"")));
-        let text = without(&text, "[[action.treatment]]", no_answer);
-        Ok(without(&text, "[[hopper.campaign]]", |_| true))
+        let text = tables::without(&text, "[[action.treatment]]", no_answer);
+        Ok(tables::without(&text, "[[hopper.campaign]]", |_| true))
     })
     .unwrap()
-}
-
-/// `text` without those of its tables under `header` that `drop` names.
-fn without(text: &str, header: &str, drop: impl Fn(&str) -> bool) -> String {
-    let (mut kept, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find(header) {
-        kept.push_str(&rest[..at]);
-        let end = rest[at + 2..].find("\n[").map_or(rest.len(), |end| at + 2 + end + 1);
-        let table = &rest[at..end];
-        if !drop(table) {
-            kept.push_str(table);
-        }
-        rest = &rest[end..];
-    }
-    kept + rest
 }
 
 fn learn(project: &Project, options: &simulate::Options, as_of: Timestamp) -> Artifact {

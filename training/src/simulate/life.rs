@@ -14,7 +14,7 @@ use super::mood::{FATIGUE_DECAY, GONE, State, after_order, drift, used_up, visit
 use super::random::{Purpose, Stream};
 use super::shopper::Shopper;
 use super::shopping::{self, Occasion, day_ms, shopping_hour};
-use super::takeover::Takeover;
+use super::takeover::{Errand, Takeover};
 use super::traits::Traits;
 use super::truth::{Outlook, Response, outlook, responses};
 
@@ -94,7 +94,8 @@ pub struct Frame {
     pub currency: Currency,
 }
 
-/// Lives the life of customer `id`, number `number`, under the legacy policy and, from its day on, under `takeover`.
+/// Lives the life of customer `id`, number `number`, under the legacy policy and, from its day on, under `takeover`, with
+/// the contact of `errand` on its day.
 #[must_use]
 pub fn live(
     frame: &Frame,
@@ -102,6 +103,7 @@ pub fn live(
     id: CustomerId,
     number: u64,
     takeover: Option<Takeover<'_>>,
+    errand: Option<Errand>,
 ) -> Life {
     let traits = Traits::draw(frame.seed, number, frame.days);
     let mut stream = Stream::new(frame.seed, Purpose::Life, number);
@@ -109,6 +111,7 @@ pub fn live(
     let mut living = Living {
         frame,
         takeover,
+        errand,
         journal: Journal::new(id, frame.start, frame.currency),
         shopper: Shopper::new(market, traits),
         stream,
@@ -135,6 +138,7 @@ fn first_state(stream: &mut Stream, traits: &Traits) -> State {
 struct Living<'a, 'p> {
     frame: &'a Frame,
     takeover: Option<Takeover<'p>>,
+    errand: Option<Errand>,
     shopper: Shopper<'a>,
     stream: Stream,
     journal: Journal,
@@ -177,8 +181,13 @@ impl Living<'_, '_> {
             self.join(age);
         } else {
             self.drift(age);
-            if self.shopper.decides(age) && self.state.fatigue < OPTED_OUT {
-                self.decide(age);
+            let errand = self.errand.filter(|errand| errand.age == age);
+            if self.state.fatigue < OPTED_OUT {
+                match errand {
+                    Some(errand) => self.run_errand(errand),
+                    None if self.shopper.decides(age) => self.decide(age),
+                    None => {}
+                }
             }
             if self.state.mood != GONE {
                 let weight = self.shopper.market.visit_weight[age];

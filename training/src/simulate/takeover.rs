@@ -29,6 +29,17 @@ pub struct Takeover<'p> {
     pub policy: &'p mut dyn CampaignPolicy,
 }
 
+/// One contact more on one day, whoever rules; a decision that is due on that day gives way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// Day since the log's start.
+    pub age: usize,
+    /// Index into `CAMPAIGNS`.
+    pub action: usize,
+    /// Index into `CHANNELS`.
+    pub channel: usize,
+}
+
 /// One decision about one customer.
 pub struct Moment<'m, 'a> {
     /// When.

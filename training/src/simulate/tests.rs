@@ -17,6 +17,7 @@ use crate::event_log::columns::{from_batch, to_batch};
 
 mod demand;
 mod foretold;
+mod saving;
 
 pub(super) fn options(n_customers: u64, days: i32, seed: u64) -> Options {
     Options::new(n_customers, days, Seed(seed), DEFAULT_START.parse().unwrap()).unwrap()

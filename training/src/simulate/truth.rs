@@ -2,13 +2,18 @@
 //!
 //! [`outlook`] carries the distribution over moods, stocks and fatigues forward day by day, [`Response`] carries the
 //! probability of no order backward over the days in which a contact is answered. Both follow the day exactly as
-//! `life` does: drift, decision, visit, order. The market's path is taken as known.
+//! `life` does: drift, decision, visit, order. The market's path is taken as known. What a contact more would add to the margin
+//! to come stands in `saving`.
 
 use super::campaign::{
     CAMPAIGNS, N_ACTIONS, OPTED_OUT, RESPONSE_DAYS, Situation, harm, harmed, mean_response, opt_out, response,
 };
 use super::mood::{FATIGUE_DECAY, GONE, N_MOODS, State, after_order, drift, used_up, visit};
 use super::shopper::Shopper;
+
+mod saving;
+
+pub use saving::{Prospect, Window, lived_margin};
 
 /// Horizons of [`outlook`], in days.
 pub const HORIZONS_DAYS: [usize; 3] = [30, 60, 90];

@@ -13,7 +13,7 @@ use super::super::campaign::{
 use super::super::journal::{HOUR_MS, Journal, MINUTE_MS, Who, number, text};
 use super::super::mood::GONE;
 use super::super::shopping::{Occasion, day_ms};
-use super::super::takeover::Moment;
+use super::super::takeover::{Errand, Moment};
 use super::super::truth::{Silence, response_through, responses};
 use super::{DecisionRecord, Living};
 
@@ -56,6 +56,14 @@ impl Living<'_, '_> {
             let contact = Contact { age, at, action, channel, decision_id, choice_probability };
             self.contact(&contact);
         }
+    }
+
+    /// The contact that is made whoever rules; it draws nothing before the customer answers.
+    pub(super) fn run_errand(&mut self, errand: Errand) {
+        let Errand { age, action, channel } = errand;
+        let at = day_ms(age) + 6 * HOUR_MS;
+        let decision_id = self.journal.decision();
+        self.contact(&Contact { age, at, action, channel, decision_id, choice_probability: 1.0 });
     }
 
     /// What the policy that took over chooses; none while the legacy policy rules.
