@@ -16,17 +16,21 @@ use serde_json::{Value, json};
 
 /// 240 customers: the n-th ordered `n % 7 + 1` times, last `n % 170 + 1` days ago.
 async fn shop() -> (World, String) {
-    shop_with(&fixture::saving_artifact(&fixture::project())).await
+    shop_with(&artifact()).await
+}
+
+fn artifact() -> Vec<u8> {
+    fixture::saving_artifact(&fixture::project())
 }
 
 async fn shop_with(artifact: &[u8]) -> (World, String) {
     let world = World::new("").await;
-    let base = fill(&world).await;
+    let base = fill(&world, artifact).await;
     (world, base)
 }
 
 /// The customers of [`shop`] in `world`, and their list; where it is answered.
-async fn fill(world: &World) -> String {
+async fn fill(world: &World, artifact: &[u8]) -> String {
     let path = world.folder.path().join("artifacts/mini.nba");
     std::fs::write(path, artifact).unwrap();
     for customers in (0..240_u32).collect::<Vec<_>>().chunks(60) {
@@ -247,7 +251,7 @@ async fn a_build_that_dies_half_way_changes_nothing_and_the_next_is_whole() {
         }
     };
     let world = World::with("", Duration::from_secs(20), dies).await;
-    let base = fill(&world).await;
+    let base = fill(&world, &artifact()).await;
     let tomorrow = now().plus_days(1);
     let id = async || get(&world, &base, "/v1/at-risk?limit=1").await.1["snapshot_id"].clone();
     let (first, list) = (id().await, all(&world, &base, "").await);
