@@ -196,8 +196,8 @@ async fn write(
         }
         n_pages += app.store.put_pages(listing(order.as_str()), n_pages, &next, expires).await?;
     }
-    let n_of_curve = app.store.put_pages(listing(curve_of(order)), 0, &rows.curve(), expires).await?;
-    Ok(n_pages + n_of_curve)
+    app.store.put_page(listing(curve_of(order)), &rows.curve(), expires).await?;
+    Ok(n_pages + 1)
 }
 
 /// Logs the changes of stage of the last days: those that silence brought, and any whose write was lost.

@@ -214,7 +214,7 @@ async fn generate(table: &Store, id: &str, rows: &[AtRisk], length: usize) {
     }
     let curve: Vec<Cutoff> =
         (1..=100).map(|k| Cutoff { n_customers: length * k / 100, ..Cutoff::default() }).collect();
-    table.put_pages(listing(curve_of(order)), 0, &curve, EXPIRES).await.unwrap();
+    table.put_page(listing(curve_of(order)), &curve, EXPIRES).await.unwrap();
     let population =
         Population { definition: "generated".into(), n_known: length, n_active: length, n_held_out: 0 };
     let header = Header {

@@ -81,16 +81,23 @@ impl Store {
         rows: &[T],
         expires_at_seconds: i64,
     ) -> Result<usize, StoreError> {
-        let mut items = Vec::new();
-        for (page, rows) in (first..).zip(rows.chunks(PAGE_SIZE)) {
-            let (pk, sk) = listing.keys(page);
-            let packed = pack(to_json(&pk, &rows)?.as_bytes());
-            let packed = packed.map_err(|error| StoreError::corrupt(&pk, error.to_string()))?;
-            items.push(Item::new(&pk, &sk).bytes(PACKED, packed).expires(expires_at_seconds).build()?);
-        }
+        let pages = (first..).zip(rows.chunks(PAGE_SIZE));
+        let items: Vec<_> = pages
+            .map(|(page, rows)| page_item(listing, page, rows, expires_at_seconds))
+            .collect::<Result<_, _>>()?;
         let n_pages = items.len();
         self.write_all(items).await?;
         Ok(n_pages)
+    }
+
+    /// Writes `rows`, however many, as the one page of `listing`: what belongs together, as a curve does.
+    pub async fn put_page<T: Serialize>(
+        &self,
+        listing: Listing<'_>,
+        rows: &[T],
+        expires_at_seconds: i64,
+    ) -> Result<(), StoreError> {
+        self.write_all(vec![page_item(listing, 0, rows, expires_at_seconds)?]).await.map(|_| ())
     }
 
     /// Writes the header of a snapshot whose pages are there, and makes it the newest: until then nobody sees it.
@@ -142,6 +149,18 @@ impl Store {
         let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
         item.map(|item| super::item::check_format(&item).map(|()| item)).transpose()
     }
+}
+
+fn page_item<T: Serialize>(
+    listing: Listing<'_>,
+    page: usize,
+    rows: &[T],
+    expires_at_seconds: i64,
+) -> Result<Attributes, StoreError> {
+    let (pk, sk) = listing.keys(page);
+    let packed = pack(to_json(&pk, rows)?.as_bytes());
+    let packed = packed.map_err(|error| StoreError::corrupt(&pk, error.to_string()))?;
+    Item::new(&pk, &sk).bytes(PACKED, packed).expires(expires_at_seconds).build()
 }
 
 fn pack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
