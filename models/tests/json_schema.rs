@@ -1,5 +1,7 @@
 //! The schemas that editors use allow what the project's files may say, and nothing else.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use nextbest_models::project::{FILES, Project, json_schema};
 use serde_json::{Value, json};
 
