@@ -31,7 +31,7 @@ impl Heads {
     }
 
     pub(crate) fn curve(&self, snapshot_id: &str, order: Order, now: Timestamp) -> Option<Arc<[Cutoff]>> {
-        let of_order = |head: &mut Head| head.curves.iter().find(|(known, _)| *known == order).cloned();
+        let of_order = |head: &Head| head.curves.iter().find(|(known, _)| *known == order).cloned();
         self.find(snapshot_id, now, of_order).map(|(_, curve)| curve)
     }
 
@@ -63,13 +63,8 @@ impl Heads {
         curve
     }
 
-    fn find<T>(
-        &self,
-        snapshot_id: &str,
-        now: Timestamp,
-        of: impl FnOnce(&mut Head) -> Option<T>,
-    ) -> Option<T> {
-        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heads.iter_mut().find(|head| head.snapshot_id == snapshot_id && now < head.ask_again).and_then(of)
+    fn find<T>(&self, snapshot_id: &str, now: Timestamp, of: impl FnOnce(&Head) -> Option<T>) -> Option<T> {
+        let heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.iter().find(|head| head.snapshot_id == snapshot_id && now < head.ask_again).and_then(of)
     }
 }
