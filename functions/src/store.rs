@@ -48,7 +48,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig,
+};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 pub use answers::{Claim, StoredAnswer};
@@ -110,7 +112,10 @@ impl Store {
             .with_max_attempts(4)
             .with_initial_backoff(Duration::from_millis(25))
             .with_max_backoff(Duration::from_millis(500));
-        let config = builder.timeout_config(timeouts).retry_config(retries).build();
+        // Items are small, and an attempt ends by its own limit.
+        let unmeasured = StalledStreamProtectionConfig::disabled();
+        let builder = builder.timeout_config(timeouts).retry_config(retries);
+        let config = builder.stalled_stream_protection(unmeasured).build();
         Self { client: Client::from_conf(config), table: table.to_owned() }
     }
 
