@@ -11,6 +11,7 @@ use serde::Serialize;
 
 mod debias;
 pub mod estimate;
+mod shocks;
 mod slopes;
 pub mod cross;
 mod records;

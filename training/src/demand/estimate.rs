@@ -150,6 +150,40 @@ pub fn population_of_spread(estimates: &[Estimate], between: f64) -> Option<Popu
     (total > 0.0).then_some(Population { mean, between, n: estimates.len() })
 }
 
+/// Largest standard deviation between members that [`believed_spread`] looks at, and steps up to it, per unit of its prior.
+const SPREAD_GRID: (usize, f64) = (80, 4.0);
+
+/// The variance between members: its posterior mean, the standard deviation half-normal with scale `scale` and the mean flat
+/// beforehand (Gelman 2006), on a grid. A few members cannot tell that they are alike, as an estimate of 0 would have it.
+#[must_use]
+pub fn believed_spread(estimates: &[Estimate], scale: f64) -> f64 {
+    let (n, reach) = SPREAD_GRID;
+    let grid = (0..n).map(|at| scale * reach * (at as f64 + 0.5) / n as f64);
+    let told = grid.map(|sd| {
+        let between = sd * sd;
+        let rows = || estimates.iter().map(|e| ((e.se.powi(2).max(1e-12) + between).recip(), e.value));
+        let total: f64 = rows().map(|(weight, _)| weight).sum();
+        let mean = rows().map(|(weight, value)| weight * value).sum::<f64>() / total;
+        let of = |(weight, value): (f64, f64)| weight.ln() - weight * (value - mean).powi(2);
+        (between, 0.5 * (rows().map(of).sum::<f64>() - total.ln() - (sd / scale).powi(2)))
+    });
+    let told: Vec<(f64, f64)> = told.collect();
+    let most = told.iter().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
+    let (mass, sum) = told.iter().fold((0.0, 0.0), |(mass, sum), (between, log)| {
+        let p = (log - most).exp();
+        (mass + p, sum + p * between)
+    });
+    sum / mass
+}
+
+/// What is believed of a number told by `estimate` where N(prior.value, prior.se^2) was believed before.
+#[must_use]
+pub fn updated(prior: Estimate, estimate: Estimate) -> Estimate {
+    let (w_own, w_prior) = (estimate.se.powi(2).max(1e-12).recip(), prior.se.powi(2).max(1e-12).recip());
+    let value = (w_own * estimate.value + w_prior * prior.value) / (w_own + w_prior);
+    Estimate { value, se: (w_own + w_prior).recip().sqrt() }
+}
+
 /// The variance between members within groups: DerSimonian & Laird's, its sums over all groups, each about its own mean.
 #[must_use]
 pub fn spread_within<'g>(groups: impl IntoIterator<Item = &'g Vec<Estimate>>) -> f64 {
@@ -173,9 +207,7 @@ pub fn shrink(own: Option<Estimate>, population: &Population) -> Estimate {
     let Some(own) = own else {
         return Estimate { value: population.mean.value, se: prior.sqrt() };
     };
-    let (w_own, w_prior) = (own.se.powi(2).max(1e-12).recip(), prior.max(1e-12).recip());
-    let value = (w_own * own.value + w_prior * population.mean.value) / (w_own + w_prior);
-    Estimate { value, se: (w_own + w_prior).recip().sqrt() }
+    updated(Estimate { value: population.mean.value, se: prior.sqrt() }, own)
 }
 
 /// A belief N(value, se^2) given that the number is negative: mean, standard deviation, 2.5 % and 97.5 % points.
@@ -303,6 +335,22 @@ mod tests {
         let believed = shrink(Some(estimate(-1.0, 10.0)), &apart);
         assert!((believed.value + 2.0).abs() < 0.05, "a vague estimate ends near the population");
         assert!((shrink(Some(estimate(-1.0, 0.001)), &apart).value + 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_spread_is_believed_by_what_members_tell_of_it() {
+        let told = |values: &[f64], se: f64| {
+            let estimates: Vec<Estimate> = values.iter().map(|&value| Estimate { value, se }).collect();
+            believed_spread(&estimates, 1.0)
+        };
+        // Of one member nothing is told: the half-normal's mean square, 1, less what lies beyond the grid (4 deviations).
+        assert!((told(&[-2.0], 0.1) - 1.0).abs() < 0.01, "{}", told(&[-2.0], 0.1));
+        // Many exact members tell it: a standard deviation of 1/2, to a few percent.
+        let many: Vec<f64> = (0..400).map(|k| if k % 2 == 0 { -1.5 } else { -2.5 }).collect();
+        assert!((told(&many, 0.01) - 0.25).abs() < 0.01, "{}", told(&many, 0.01));
+        // Six alike that are each told to a third: small, not none.
+        let few = told(&[-2.0; 6], 0.33);
+        assert!(few > 0.01 && few < 0.15, "{few}");
     }
 
     #[test]

@@ -15,10 +15,16 @@ use serde::Serialize;
 use super::Observation;
 use super::cross::{self, CrossEffect, Held};
 use super::debias;
-use super::estimate::{Population, population, population_of_spread, shrink, spread_within, within_log_log};
+use super::estimate::{
+    Population, believed_spread, population, population_of_spread, shrink, spread_within, within_log_log,
+};
 use super::records::{cross_record, group_records, sku_record};
 use super::slopes::{enough, own_slopes};
 use crate::metrics::Estimate;
+
+/// Scale of the standard deviation by which mean slopes of categories differ, beforehand: the elasticities that studies find
+/// lie mostly between -1 and -4 (Bijmolt, van Heerde & Pieters 2005).
+const CATEGORY_SPREAD: f64 = 1.0;
 
 /// What counts as enough to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -204,12 +210,14 @@ fn believe(
     // Spread is one, within all categories: that of all SKUs holds what categories differ by, and the SKUs of one category
     // are too few to tell a variance. A category's mean is itself pulled toward that of all.
     let within = spread_within(by_category.values());
-    let pulled = |(name, own): (&str, Vec<Estimate>)| {
-        let (members, overall) = (population_of_spread(&own, within)?, overall.as_ref()?);
-        let mean = shrink(Some(members.mean), overall);
-        Some((name.to_owned(), Population { mean, ..members }))
-    };
-    let categories: BTreeMap<String, Population> = by_category.into_iter().filter_map(pulled).collect();
+    let told =
+        |(name, own): (&str, Vec<Estimate>)| Some((name.to_owned(), population_of_spread(&own, within)?));
+    let mut categories: BTreeMap<String, Population> = by_category.into_iter().filter_map(told).collect();
+    let means: Vec<Estimate> = categories.values().map(|members| members.mean).collect();
+    let all = population_of_spread(&means, believed_spread(&means, CATEGORY_SPREAD));
+    for members in categories.values_mut() {
+        members.mean = all.as_ref().map_or(members.mean, |all| shrink(Some(members.mean), all));
+    }
     let prior =
         |category: Option<&String>| category.and_then(|name| categories.get(name)).or(overall.as_ref());
     let mut records: Vec<DemandRecord> =

@@ -8,12 +8,16 @@
 
 use std::collections::BTreeMap;
 
-use super::estimate::{given_negative, poisson};
+use super::estimate::{given_negative, population, updated};
 use super::fit::{DemandOptions, Series};
+use super::shocks::{Moments, Shocks};
 use crate::metrics::Estimate;
 
 /// Share of what one is used to that is kept from week to week; studies of brands find 0.6 to 0.9 (Briesch et al. 1997).
 const MEMORY: f64 = 0.8;
+/// What a loss does beside the slope, as a share of it, beforehand: buyers weigh losses about 1.5 times as much as gains (Neumann &
+/// Böckenholt 2014).
+const LOSS: Estimate = Estimate { value: 0.5, se: 0.4 };
 /// Fewest weeks over all SKUs that tell of losses: some for each SKU's own level and slope, and as many again.
 const LOSS_WEEKS: usize = 200;
 
@@ -22,6 +26,7 @@ const LOSS_WEEKS: usize = 200;
 struct Shared {
     used_to: f64,
     loss: f64,
+    shocks: Shocks,
 }
 
 /// Fits each SKU's slope; returns the effect of losses as estimated, where the weeks tell one.
@@ -32,17 +37,27 @@ pub(super) fn own_slopes(
 ) -> Option<Estimate> {
     let mut weeks = BTreeMap::new();
     let mut shared = Shared::default();
-    let mut told = None;
+    let (mut told, mut slopes) = (None, Vec::new());
     // Prices that follow demand make losses of rising demand: only drawn ones tell what a loss does.
     for _ in 0..if randomised_only { 2 * options.week_rounds } else { 0 } {
         let round = Round::of(series, randomised_only, options, &weeks, shared);
         let Some((step, se)) = round.step() else { break };
         weeks = round.weeks(options);
-        shared = Shared { used_to: shared.used_to + step[0], loss: shared.loss + step[1] };
+        slopes = round.slopes.iter().filter_map(|slope| Some(slope.as_ref()?.0)).collect();
+        shared = Shared {
+            used_to: shared.used_to + step[0],
+            loss: shared.loss + step[1],
+            shocks: round.moments.shocks(),
+        };
         told = Some(Estimate { value: shared.loss, se });
     }
     // What is felt as a loss takes buyers away, or none: its effect is believed given that.
-    let believed = told.map(|loss| given_negative(Estimate { value: -loss.value, se: loss.se }));
+    let believed = told.map(|loss| {
+        let slope = -population(&slopes).map_or(0.0, |all| all.mean.value).min(0.0);
+        let before = Estimate { value: LOSS.value * slope, se: LOSS.se * slope };
+        let loss = if slope > 0.0 { updated(before, loss) } else { loss };
+        given_negative(Estimate { value: -loss.value, se: loss.se })
+    });
     let [loss, unsure] = believed.map_or([0.0; 2], |[value, se, ..]| [-value, se]);
     shared = Shared { loss, ..shared };
     for _ in 0..options.week_rounds {
@@ -67,6 +82,7 @@ struct Round {
     /// By week: units, those expected without its effect, SKUs.
     sums: BTreeMap<i32, (f64, f64, usize)>,
     n_weeks: usize,
+    moments: Moments,
     gradient: [f64; 2],
     curvature: [f64; 3],
     /// Sums of squared gradients by week, for the sandwich.
@@ -103,30 +119,30 @@ impl Round {
         let used_to = series.used_to(MEMORY);
         let units = column(&|at| series.weeks[at].units as f64);
         let x = column(&|at| series.x[at]);
-        let mut known = column(&|at| used_to[at].1);
-        let mut loss = column(&|at| (series.x[at] - used_to[at].0).max(0.0));
-        let felt: Vec<f64> =
-            known.iter().zip(&loss).map(|(r, loss)| shared.used_to * r - shared.loss * loss).collect();
-        let effect = |at: usize| weeks.get(&series.weeks[used[at]].week).copied().unwrap_or(0.0);
-        let offsets: Vec<f64> = felt.iter().enumerate().map(|(at, felt)| felt + effect(at)).collect();
-        let found = poisson(&units, &x, &offsets)?;
-        let mean = |at: usize| (found.intercept + found.slope.value * x[at] + offsets[at]).exp();
-        let means: Vec<f64> = (0..used.len()).map(mean).collect();
-        for (at, &week) in used.iter().enumerate() {
-            let sums = self.sums.entry(series.weeks[week].week).or_default();
-            *sums = (sums.0 + units[at], sums.1 + means[at] / effect(at).exp(), sums.2 + 1);
+        let known = column(&|at| used_to[at].1);
+        let loss = column(&|at| (series.x[at] - used_to[at].0).max(0.0));
+        let numbers: Vec<i32> = used.iter().map(|&at| series.weeks[at].week).collect();
+        let felt = known.iter().zip(&loss).map(|(r, loss)| shared.used_to * r - shared.loss * loss);
+        let effect: Vec<f64> = numbers.iter().map(|week| weeks.get(week).copied().unwrap_or(0.0)).collect();
+        let offsets: Vec<f64> = felt.zip(&effect).map(|(felt, effect)| felt + effect).collect();
+        let fit = shared.shocks.fit(&numbers, &units, &x, &offsets)?;
+        for (at, week) in numbers.iter().enumerate() {
+            let sums = self.sums.entry(*week).or_default();
+            *sums = (sums.0 + units[at], sums.1 + fit.means[at] / effect[at].exp(), sums.2 + 1);
         }
-        freed(&mut known, &x, &means);
-        let share = freed(&mut loss, &x, &means);
-        for at in 0..used.len() {
-            let (rest, k, l) = (units[at] - means[at], known[at], -loss[at]);
+        self.moments.add(&numbers, &units, &fit.means, shared.shocks);
+        let whitened = |column: &[f64]| shared.shocks.whitened(&numbers, &fit.means, column);
+        let (known, _) = fit.freed(whitened(&known));
+        let (loss, share) = fit.freed(whitened(&loss));
+        for ((rest, k), l) in fit.rest.iter().zip(known).zip(loss) {
+            let l = -l;
             self.gradient = [self.gradient[0] + rest * k, self.gradient[1] + rest * l];
-            for (sums, factor) in [(&mut self.curvature, means[at]), (&mut self.squares, rest * rest)] {
+            for (sums, factor) in [(&mut self.curvature, 1.0), (&mut self.squares, rest * rest)] {
                 *sums = [sums[0] + factor * k * k, sums[1] + factor * k * l, sums[2] + factor * l * l];
             }
         }
         self.n_weeks += used.len();
-        Some((found.slope, share))
+        Some((fit.slope, share))
     }
 
     /// Newton's step for what is shared, and the standard error of the effect of losses (White 1980).
@@ -147,20 +163,6 @@ impl Round {
         let many = self.sums.iter().filter(|(_, sums)| sums.2 >= options.min_week_skus && sums.0 > 0.0);
         many.map(|(week, (sold, mean, _))| (*week, (sold / mean).ln().clamp(-5.0, 5.0))).collect()
     }
-}
-
-/// Takes out of `column` what a constant and `x` tell of it by weighted least squares; its slope on x.
-fn freed(column: &mut [f64], x: &[f64], weights: &[f64]) -> f64 {
-    let total: f64 = weights.iter().sum();
-    let mean = |of: &[f64]| of.iter().zip(weights).map(|(v, w)| v * w).sum::<f64>() / total;
-    let (mx, my) = (mean(x), mean(column));
-    let both = x.iter().zip(column.iter()).zip(weights);
-    let (sxx, sxy) = both.fold((0.0, 0.0), |(sxx, sxy), ((x, y), w)| {
-        (sxx + w * (x - mx).powi(2), sxy + w * (x - mx) * (y - my))
-    });
-    let slope = if sxx > 0.0 { sxy / sxx } else { 0.0 };
-    column.iter_mut().zip(x).for_each(|(value, x)| *value -= my + slope * (x - mx));
-    slope
 }
 
 /// Whether the weeks used vary and sell enough to tell a slope.
