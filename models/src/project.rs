@@ -124,6 +124,10 @@ pub struct UpliftRule {
     pub label: String,
     /// Contacts by actions of these types.
     pub campaign_type: Vec<CampaignType>,
+    /// The response whose model tells who answers a contact: where it is named, customers differ by that. Of labels of kind
+    /// absence alone; absent: what differs is learned.
+    #[serde(default)]
+    pub answer: Option<String>,
 }
 
 /// `[demo]`: where `nextbest demo` takes its data from.
@@ -474,6 +478,17 @@ impl Settings {
             if !self.labels.contains_key(&uplift.label) {
                 let known: Vec<&str> = self.labels.keys().map(String::as_str).collect();
                 let message = format!("label {:?} is none; there are {}", uplift.label, known.join(", "));
+                faults.push(page.fault(&near, message));
+            }
+            if let Some(answer) = uplift.answer.as_ref().filter(|name| !self.responses.contains_key(*name)) {
+                let known: Vec<&str> = self.responses.keys().map(String::as_str).collect();
+                let message = format!("answer {answer:?} is no response; there are {}", known.join(", "));
+                faults.push(page.fault(&near, message));
+            }
+            let presence = |label: &LabelRule| label.kind != LabelKind::Absence;
+            if uplift.answer.is_some() && self.labels.get(&uplift.label).is_some_and(presence) {
+                let message =
+                    format!("answer speaks of labels of kind absence, {:?} is of presence", uplift.label);
                 faults.push(page.fault(&near, message));
             }
             if uplift.campaign_type.is_empty() {

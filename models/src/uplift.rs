@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::artifact::metadata::ModelMetadata;
 use crate::propensity::{Scorer, ScorerSummary};
+use crate::units::Probability;
 
 mod calibration;
 
@@ -41,6 +42,9 @@ pub struct Uplift {
     /// What the interval says of the sign.
     pub code: UpliftCode,
 }
+
+/// The learner of a model whose raw score is no scorer's: see [`UpliftModel::score_answered`].
+pub const ANSWERED: &str = "answered";
 
 /// A sealed model of uplift, ready to score.
 #[derive(Clone, Debug)]
@@ -77,10 +81,25 @@ impl UpliftModel {
         self.calibration.apply(self.raw(row))
     }
 
-    /// The scorer's difference of probabilities, before calibration; 0 where there is no scorer.
+    /// Whether it takes who will answer, not the features alone.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.metadata.learner == ANSWERED
+    }
+
+    /// The uplift of who answers with probability `answers` and is else of the label with probability `label`: a contact that is
+    /// answered keeps the label away, so that customers differ by the product.
+    #[must_use]
+    pub fn score_answered(&self, answers: Probability, label: Probability) -> Uplift {
+        self.calibration.apply(-answers.get() * label.get())
+    }
+
+    /// The scorer's difference of probabilities, before calibration; 0 where there is no scorer, and no number where the features
+    /// alone do not tell it.
     #[must_use]
     pub fn raw(&self, row: &[f64]) -> f64 {
-        self.scorer.as_ref().map_or(0.0, |scorer| scorer.margin(row))
+        let without = if self.is_answered() { f64::NAN } else { 0.0 };
+        self.scorer.as_ref().map_or(without, |scorer| scorer.margin(row))
     }
 
     /// The calibration.
@@ -91,8 +110,8 @@ impl UpliftModel {
 
     /// Whether it says the same of everybody.
     #[must_use]
-    pub const fn is_constant(&self) -> bool {
-        self.scorer.is_none()
+    pub fn is_constant(&self) -> bool {
+        self.scorer.is_none() && !self.is_answered()
     }
 
     /// A short description for `inspect`; none where there is no scorer.

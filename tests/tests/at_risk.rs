@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nextbest_functions::keys::Role;
 use nextbest_functions::snapshot::{self, Cutoff, Order, curve};
+use nextbest_models::project::Project;
 use nextbest_tests::fault::{Fault, raw};
 use nextbest_tests::fixture::{self, key, now, order_json};
 use nextbest_tests::world::World;
@@ -294,4 +295,41 @@ async fn a_customer_erased_after_the_build_moves_nobody() {
     let after = all(&world, &base, "").await;
     assert_eq!(after.len(), before.len() - 1);
     assert!(after.iter().all(|row| row["customer_id"] != erased));
+}
+
+/// A shop that calls to win back, and learned who answers: log-odds of -2 and 0.3 more for each order of the last 90 days.
+const CALL_BACK: &str = "[[action]]\nid = \"come_back\"\ncampaign_type = \"recovery\"\npropensity = \"accepted\"\n\
+    stages = [\"new\", \"activating\", \"active\", \"loyal\", \"advocate\", \"at_risk\", \"recovered\", \"defected\"]\n\
+    value = { fixed_minor = 900000 }\n[[action.treatment]]\nid = \"come_back_call\"\nchannel = \"phone\"\n";
+const SAVE_BY_ANSWERS: &str =
+    "\n[uplifts.save]\nlabel = \"churn\"\ncampaign_type = [\"recovery\"]\nanswer = \"accepted\"\n";
+
+#[tokio::test]
+async fn uplift_through_answers_differs_by_who_answers_and_would_leave() {
+    let world = World::new(CALL_BACK).await;
+    let settings = world.folder.path().join("nextbest.toml");
+    let text = std::fs::read_to_string(&settings).unwrap() + SAVE_BY_ANSWERS;
+    std::fs::write(&settings, text).unwrap();
+    let folder = world.folder.path().to_owned();
+    let project = Project::read(|file| std::fs::read_to_string(folder.join(file))).unwrap();
+    let base = fill(&world, &fixture::answered_artifact(&project)).await;
+    let rows = all(&world, &base, "sort=save_uplift").await;
+    let mut n = 0;
+    for row in &rows {
+        assert_eq!(row["recommended"]["action_id"], "come_back", "{row}");
+        let number: i64 = row["customer_id"].as_str().unwrap()[1..].parse().unwrap();
+        let days = (0..number % 7 + 1).map(|order| number % 170 + 1 + order * 3);
+        // Where the window ends is not what is asked here.
+        if days.clone().any(|days| (88..=91).contains(&days)) {
+            continue;
+        }
+        let orders = days.filter(|days| *days < 88).count() as f64;
+        let answers = 1.0 / (1.0 + (2.0 - 0.3 * orders).exp());
+        let q = answers * row["churn_probability"]["value"].as_f64().unwrap();
+        let uplift = 0.02 + (q.clamp(0.0, 0.5) - 0.1);
+        let told = row["save_uplift"]["value"].as_f64().unwrap();
+        assert!((told - uplift).abs() < 1e-6, "{told} is not {uplift}: {row}");
+        n += 1;
+    }
+    assert!(n > 100, "{n}");
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::{Customer, CustomerId, stable_hash};
 use nextbest_models::event::{Event, EventType};
 use nextbest_models::policy::contact::PastContact;
@@ -17,6 +18,7 @@ use nextbest_models::units::Timestamp;
 use crate::cutoff::feature_columns;
 use crate::dataset::{Column, Dataset, DatasetError};
 use crate::periods::Periods;
+use crate::uplift::{Answers, UpliftPlan};
 
 /// The periods of one response model's contacts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +142,15 @@ impl ResponsePlan {
             dataset.push(id.clone(), period, &row, &[Some(successes.follow(contact))])?;
         }
         Ok(())
+    }
+
+    /// What the models of `artifact` tell of answers to those contacts of `dataset` that `uplift` speaks of.
+    #[must_use]
+    pub fn answers(&self, uplift: &UpliftPlan, artifact: &Artifact, dataset: &Dataset) -> Option<Answers> {
+        let actions = self.spec.codes.actions().iter().enumerate();
+        let codes = actions.filter(|(_, action)| uplift.treats(action)).map(|(code, _)| code).collect();
+        let column = dataset.columns().len() - OFFER_COLUMNS.len();
+        Answers::of(artifact, (&self.name, &uplift.rule().label), dataset, (column, &codes))
     }
 
     fn is_about(&self, contact: &Event) -> bool {

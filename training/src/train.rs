@@ -245,8 +245,13 @@ pub fn train(
     let ValueReport { lifetime_value, realised_value, notes: untold } = value.unwrap_or_default();
     notes.extend(untold);
     let mut uplifts = Vec::new();
+    let told = builder.clone().seal()?;
     for (plan, days) in plans.uplifts.iter().zip(gathered.contact_days) {
-        match plan.fit(days, seed) {
+        let answers = plan.rule().answer.as_ref().and_then(|name| {
+            let at = plans.responses.iter().position(|response| response.name() == name)?;
+            plans.responses[at].answers(plan, &told, &gathered.responses[at])
+        });
+        match plan.fit(days, answers, seed) {
             Ok((parts, report)) => {
                 builder.uplift(parts);
                 uplifts.push(report);

@@ -15,6 +15,7 @@ use serde::Serialize;
 mod table;
 mod balance;
 mod trial;
+mod answered;
 mod assignment;
 mod crossfit;
 mod learners;
@@ -29,6 +30,7 @@ mod report;
 mod error;
 mod project;
 
+pub use answered::Answers;
 pub use assignment::{AssignmentReport, Basis, Overlap};
 pub use balance::Differing;
 pub use choose::UpliftCandidate;

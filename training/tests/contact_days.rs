@@ -9,7 +9,8 @@ use nextbest_models::customer::CustomerId;
 use nextbest_models::event::{AttributeValue, Event, EventDraft};
 use nextbest_models::project::Project;
 use nextbest_models::units::{DAY_MS, Money, Seed, Timestamp};
-use nextbest_training::uplift::{ContactDays, UpliftPlan};
+use nextbest_models::uplift::ANSWERED;
+use nextbest_training::uplift::{Answers, ContactDays, Method, UpliftPlan};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -99,8 +100,18 @@ const ORDERS: [f64; 2] = [0.06, 0.02];
 /// Customers of whom every second is angry, who live day by day: each day they order by themselves with a probability of
 /// [`ORDERS`], are contacted with one of `contacts`, and a contact brings an order that day with probability `brings`.
 fn shop(project: &Project, n_customers: usize, contacts: [f64; 2], brings: f64) -> (UpliftPlan, ContactDays) {
+    shop_beside(project, Vec::new(), n_customers, contacts, brings)
+}
+
+/// The same beside the `lives` of others.
+fn shop_beside(
+    project: &Project,
+    mut lives: Vec<(CustomerId, Vec<Event>)>,
+    n_customers: usize,
+    contacts: [f64; 2],
+    brings: f64,
+) -> (UpliftPlan, ContactDays) {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let mut lives = Vec::new();
     let mut n_contacts = 0;
     for customer in 0..n_customers {
         let id = CustomerId::new(format!("c{customer}")).unwrap();
@@ -153,7 +164,7 @@ impl Told {
     fn of(contacts: [f64; 2], brings: f64) -> Self {
         let project = project();
         let (plan, days) = shop(&project, 3000, contacts, brings);
-        let (parts, report) = plan.fit(days, Seed(7)).unwrap();
+        let (parts, report) = plan.fit(days, None, Seed(7)).unwrap();
         assert_eq!(parts.metadata.name, "save");
         // The angry are this share of days with a contact, and of those without one.
         let of = |share: [f64; 2]| share[1] / (share[0] + share[1]);
@@ -191,9 +202,52 @@ fn what_contacts_save_is_told_although_the_angry_are_contacted_most() {
 fn without_contacts_or_days_there_is_no_model_and_a_reason() {
     let project = project();
     let (plan, days) = shop(&project, 300, [0.0, 0.0], 0.0);
-    let refused = plan.fit(days, Seed(7)).unwrap_err().to_string();
+    let refused = plan.fit(days, None, Seed(7)).unwrap_err().to_string();
     assert!(refused.contains("no_treated") && refused.contains("churn"), "{refused}");
     let (name, rule) = project.settings.uplifts.iter().next().unwrap();
     let short = (start(), start().plus_days(HORIZON_DAYS));
     assert_eq!(UpliftPlan::new(&project, (name, rule), short, (10, 10)), None, "no outcome is known yet");
+}
+
+#[test]
+fn who_allows_no_contact_is_no_control() {
+    let project = project();
+    let contacts = [0.02, 0.02];
+    let fitted = |refusing: bool| {
+        let one = |customer: usize| {
+            let id = CustomerId::new(format!("r{customer}")).unwrap();
+            let no = BTreeMap::from([("marketing".to_owned(), AttributeValue::Flag(false))]);
+            let said =
+                event(&id, "consent_changed", 0.1, EventDraft { attributes: no, ..EventDraft::default() });
+            let events = vec![said, order(&id, 0.2)];
+            (id, events)
+        };
+        let silent = (0..if refusing { 1500 } else { 0 }).map(one).collect();
+        let (plan, days) = shop_beside(&project, silent, 1500, contacts, 0.3);
+        plan.fit(days, None, Seed(7)).unwrap().1
+    };
+    let [without, with] = [fitted(false), fitted(true)];
+    // They never order again: as control they would make contacts look as if they saved nearly everybody. Fewer control days are
+    // drawn of each customer where there are more, so that effects differ by what is drawn.
+    let (a, b) = (without.effect.adjusted, with.effect.adjusted);
+    assert!((a.value - b.value).abs() < 3.0 * 2.0_f64.sqrt() * a.se.hypot(b.se), "{a:?} {b:?}");
+    assert!(with.control_arm.rate < 0.9, "{:?}", with.control_arm);
+}
+
+#[test]
+fn with_answers_customers_differ_by_these_about_the_mean_effect() {
+    let project = project();
+    let (plan, days) = shop(&project, 1500, [0.02, 0.02], 0.3);
+    let answers = Answers::new(&[0.05, 0.1, 0.3]).unwrap();
+    let (parts, report) = plan.fit(days, Some(answers), Seed(7)).unwrap();
+    assert_eq!((parts.metadata.learner.as_str(), report.learner), (ANSWERED, Method::Answered));
+    assert!(parts.scorer.is_none() && report.candidates.is_empty() && report.ranking.is_none());
+    let (line, mean) = (parts.calibration, report.effect.adjusted.value);
+    let told = |q: f64| line.apply(-q).value;
+    assert!((told(0.15) - mean).abs() < 1e-12, "the mean answer has the mean effect");
+    assert!((told(0.05) - told(0.25) - 0.2).abs() < 1e-12, "an answer more keeps the label away once");
+    assert!((told(0.9) - told(0.3)).abs() < 1e-12, "nothing is told beyond what was seen");
+    let wide = |q: f64| line.apply(-q).hi - line.apply(-q).lo;
+    assert!(wide(0.3) > wide(0.15), "how much answers do is not known for sure");
+    assert_eq!(Answers::new(&[]), None);
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use nextbest_models::action::CampaignType;
 use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::CustomerId;
-use nextbest_models::decision::{Decision, FunnelStage};
+use nextbest_models::decision::{Candidate, Decision, FunnelStage};
 use nextbest_models::lifecycle::Stage;
 use nextbest_models::policy::control::Assignment;
 use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::propensity::PropensityModel;
-use nextbest_models::units::{Seed, Timestamp};
+use nextbest_models::units::{Probability, Seed, Timestamp};
 use nextbest_models::uplift::UpliftModel;
 use nextbest_models::value::{CustomerSummary, LifetimeModel, RealisedModel, TimeUnit};
 use serde::{Deserialize, Serialize};
@@ -172,7 +172,6 @@ impl<'a> Scorers<'a> {
         let situation = decisions::known::situation(self.app, stored, true, self.now, Seed(0));
         let features = &situation.features;
         let (probability, explanation) = self.churn.score_and_explain(features);
-        let probability = probability.get();
         let named = project.reasons.name_contributions(&explanation);
         let raising = named.iter().filter(|part| part.log_odds > 0.0).take(DRIVERS);
         let drivers = raising.map(|part| part.code.to_owned()).collect();
@@ -182,10 +181,15 @@ impl<'a> Scorers<'a> {
         let recommended = recommended(&decision, saving);
         let clv = self.clv(stored, features);
         let save_uplift = self.save.map(|model| {
+            let told = match recommended.and_then(|contact| self.answers(contact)) {
+                Some(answers) if model.is_answered() => model.score_answered(answers, probability),
+                _ => model.score(features),
+            };
             // The outcome is churn: less of it is what is gained.
-            let told = model.score(features);
             SaveUplift { value: -told.value, lo: -told.hi, hi: -told.lo }
         });
+        let recommended = recommended.map(Recommended::of);
+        let probability = probability.get();
         let net = save_uplift.zip(clv).map(|(uplift, clv)| {
             let cost = recommended.as_ref().map_or(0, |action| action.cost_minor);
             share(clv.value_minor, uplift.value) - cost
@@ -206,6 +210,12 @@ impl<'a> Scorers<'a> {
             recommended,
             control: situation.control,
         })
+    }
+
+    /// How likely `contact` is answered, where the model that uplift rests on tells.
+    fn answers(&self, contact: &Candidate) -> Option<Probability> {
+        let named = self.app.project.settings.uplifts.get(SAVE)?.answer.as_deref()?;
+        (*contact.propensity_model == *named).then_some(contact.factors.propensity)
     }
 
     /// By trees of realised value where the artifact has them, else by the closed form; none of who has no purchase that stands.
@@ -257,22 +267,27 @@ const fn band(probability: f64) -> &'static str {
 
 /// What would be decided now, exploration aside: by the same policy, caps, budgets and control group. Of what may be offered,
 /// an action of the `saving` campaign types goes before all others: it is what uplift speaks of.
-fn recommended(decision: &Decision, saving: &[CampaignType]) -> Option<Recommended> {
+fn recommended<'d>(decision: &'d Decision, saving: &[CampaignType]) -> Option<&'d Candidate> {
     // The first by priority, whichever exploration drew.
     let all = decision.actions.iter().chain(&decision.outranked);
     let saves = |campaign: &CampaignType| saving.contains(campaign);
-    let best = all.max_by(|a, b| {
+    all.max_by(|a, b| {
         (a.mandatory.cmp(&b.mandatory))
             .then_with(|| saves(&a.campaign_type).cmp(&saves(&b.campaign_type)))
             .then_with(|| a.priority.total_cmp(&b.priority))
             .then_with(|| b.action_id.cmp(&a.action_id))
-    })?;
-    Some(Recommended {
-        action_id: best.action_id.to_string(),
-        treatment_id: best.treatment_id.to_string(),
-        channel: best.channel.to_string(),
-        cost_minor: best.cost_minor,
     })
+}
+
+impl Recommended {
+    fn of(candidate: &Candidate) -> Self {
+        Self {
+            action_id: candidate.action_id.to_string(),
+            treatment_id: candidate.treatment_id.to_string(),
+            channel: candidate.channel.to_string(),
+            cost_minor: candidate.cost_minor,
+        }
+    }
 }
 
 fn contactable(decision: &Decision, situation: &Situation) -> Contactable {

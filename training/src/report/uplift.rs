@@ -105,6 +105,11 @@ fn remarks(report: &UpliftReport) -> Vec<String> {
 }
 
 fn candidates(candidates: &[UpliftCandidate]) -> String {
+    if candidates.is_empty() {
+        return "<p>Customers differ by who will answer and would else be of the label: nothing was learned of other \
+                differences.</p>"
+            .to_owned();
+    }
     let mut rows = String::new();
     for one in candidates {
         let _ = write!(

@@ -240,6 +240,8 @@ pub(super) fn golden(trial: &Trial, chosen: &Chosen) -> Result<Vec<(Vec<f64>, f6
     let rows: Vec<&[f64]> = (0..n).map(|at| trial.dataset.row(at * trial.len() / n)).collect();
     let raw = match &chosen.effect {
         Some(effect) => effect.of(&rows)?,
+        // The features alone tell no answer.
+        None if chosen.method == Method::Answered => vec![f64::NAN; rows.len()],
         None => vec![0.0; rows.len()],
     };
     Ok(rows.iter().zip(raw).map(|(row, raw)| (row.to_vec(), chosen.line.apply(raw).value)).collect())

@@ -17,6 +17,7 @@
 
 use nextbest_models::artifact::SealedScorer;
 use nextbest_models::units::Seed;
+use nextbest_models::uplift::ANSWERED;
 use serde::Serialize;
 
 use super::crossfit::{Nuisances, OutcomeTrees};
@@ -30,6 +31,8 @@ use crate::learner::{Fitted, LearnError};
 pub enum Method {
     /// The same effect for everybody.
     Constant,
+    /// That, but for who will answer (`answered`).
+    Answered,
     /// Doubly robust pseudo-outcomes: one ensemble.
     Dr,
     /// Two models of the outcome.
@@ -47,6 +50,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Constant => "constant",
+            Self::Answered => ANSWERED,
             Self::Dr => "dr_learner",
             Self::T => "t_learner",
             Self::X => "x_learner",
@@ -95,7 +99,7 @@ pub(super) fn fit(
 ) -> Result<Effect, LearnError> {
     let seed = outcome_trees.seed;
     let terms = match method {
-        Method::Constant => Vec::new(),
+        Method::Constant | Method::Answered => Vec::new(),
         Method::T => vec![
             (1.0, outcome_trees.grow(trial, rows, true)?),
             (-1.0, outcome_trees.grow(trial, rows, false)?),

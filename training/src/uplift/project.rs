@@ -3,7 +3,7 @@
 //! A sequence of trials, one a day (Hernan & Robins 2016): a customer's day is treated if a contact of the rule's campaign
 //! types fell on it, and control if no contact at all did, whatever came later; features are as of the start of the day,
 //! the outcome is the label from then on. Treatment is settled when the trial begins, so nobody is control for having come by
-//! themselves before they could be contacted. Days are drawn evenly by a hash of customer and day. Who is contacted follows what is known of them: probabilities of treatment are
+//! themselves before they could be contacted; days of who allows no contact are no trial. Days are drawn evenly by a hash of customer and day. Who is contacted follows what is known of them: probabilities of treatment are
 //! estimated, cross-fitted, and where days with and without have nothing in common nothing is told.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,7 @@ use nextbest_models::project::{Project, UpliftRule};
 use nextbest_models::units::{Day, Seed, Timestamp};
 use serde::Serialize;
 
+use super::answered::Answers;
 use super::choose::UpliftCandidate;
 use super::curve::Ranking;
 use super::effect::{Arm, AverageEffect};
@@ -169,6 +170,7 @@ impl UpliftPlan {
                     let _ = customer.apply(&project.schema, event);
                 }
                 if is_active(project, &customer, start)
+                    && may_be_contacted(project, &customer)
                     && let Some(happened) = outcome(label, known, start, self.as_of)
                 {
                     let features = project.schema.features(&customer, start);
@@ -181,8 +183,26 @@ impl UpliftPlan {
         Ok(())
     }
 
-    /// Fits uplift on `days`, as parts of the artifact and what is told of it.
-    pub fn fit(&self, days: ContactDays, seed: Seed) -> Result<(UpliftParts, ProjectUplift), UpliftError> {
+    /// The rule.
+    #[must_use]
+    pub const fn rule(&self) -> &UpliftRule {
+        &self.rule
+    }
+
+    /// Whether a contact by `action` is a treatment.
+    #[must_use]
+    pub fn treats(&self, action: &str) -> bool {
+        self.actions.contains(action)
+    }
+
+    /// Fits uplift on `days`, as parts of the artifact and what is told of it; with `answers` customers differ by these, else by
+    /// what is learned.
+    pub fn fit(
+        &self,
+        days: ContactDays,
+        answers: Option<Answers>,
+        seed: Seed,
+    ) -> Result<(UpliftParts, ProjectUplift), UpliftError> {
         let labelled = days.dataset.labelled(&self.rule.label)?;
         let count = |arm: bool| {
             let of_arm = days.treated.iter().zip(&labelled.outcomes).filter(|(treated, _)| **treated == arm);
@@ -206,10 +226,15 @@ impl UpliftPlan {
             Refused::Learn(error) => error.into(),
         };
         refuse_lopsided(&trial).map_err(refused)?;
-        let study = Study::of(&trial, Design::Observed, &Method::LEARNERS, seed).map_err(refused)?;
-        let chosen = Chosen::of(Choice::Auto, &trial, &study)?;
+        let learners = if answers.is_some() { &[][..] } else { &Method::LEARNERS };
+        let study = Study::of(&trial, Design::Observed, learners, seed).map_err(refused)?;
+        let mut chosen = Chosen::of(Choice::Auto, &trial, &study)?;
         let effect = AverageEffect::of((&treated_arm, &control_arm), &study.pseudo, &study.shares);
-        let ranked = chosen.method != Method::Constant;
+        if let Some(answers) = answers {
+            (chosen.method, chosen.line) = (Method::Answered, answers.line(effect.adjusted));
+            chosen.candidates.clear();
+        }
+        let ranked = !matches!(chosen.method, Method::Constant | Method::Answered);
         let ranking =
             ranked.then(|| Ranking::of(&chosen.contender.values, &study.pseudo, &trial.fold_of_row));
         let parts = UpliftParts {
@@ -283,6 +308,12 @@ impl UpliftPlan {
 
 fn kind(campaign: &CampaignType) -> String {
     serde_json::to_value(campaign).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Whether some channel is open: who objects, or allows none, is contacted by nobody, and differs from others in more than that.
+fn may_be_contacted(project: &Project, customer: &Customer) -> bool {
+    let open = |channel: &String| customer.consent(channel).is_none_or(|consent| consent.granted);
+    !customer.objected() && project.policy.channels().any(open)
 }
 
 /// Whether a customer's day is drawn, with probability `share`.
