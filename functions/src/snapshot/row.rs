@@ -138,6 +138,8 @@ pub(super) struct Scorers<'a> {
     lifetime: Option<&'a LifetimeModel>,
     realised: Option<&'a RealisedModel>,
     save: Option<&'a UpliftModel>,
+    /// Who answers, where uplift rests on it.
+    answer: Option<&'a PropensityModel>,
     now: Timestamp,
 }
 
@@ -146,8 +148,11 @@ impl<'a> Scorers<'a> {
     pub(super) fn of(app: &'a App, artifact: &'a Artifact, now: Timestamp) -> Option<Self> {
         let churn = artifact.propensity(CHURN)?;
         let save = artifact.uplifts().find(|model| model.name() == SAVE);
+        let named = app.project.settings.uplifts.get(SAVE).and_then(|rule| rule.answer.as_deref());
+        let answer = named.filter(|_| save.is_some_and(UpliftModel::is_answered));
+        let answer = answer.and_then(|name| artifact.propensity(name));
         let (lifetime, realised) = (artifact.lifetime(), artifact.realised());
-        Some(Self { app, churn, lifetime, realised, save, now })
+        Some(Self { app, churn, lifetime, realised, save, answer, now })
     }
 
     /// Whether rows may have the number of `order`.
@@ -181,10 +186,9 @@ impl<'a> Scorers<'a> {
         let recommended = recommended(&decision, saving);
         let clv = self.clv(stored, features);
         let save_uplift = self.save.map(|model| {
-            let told = match recommended.and_then(|contact| self.answers(contact)) {
-                Some(answers) if model.is_answered() => model.score_answered(answers, probability),
-                _ => model.score(features),
-            };
+            let answers = recommended.and_then(|contact| self.answers(contact, &situation));
+            let told = answers
+                .map_or_else(|| model.score(features), |answers| model.score_answered(answers, probability));
             // The outcome is churn: less of it is what is gained.
             SaveUplift { value: -told.value, lo: -told.hi, hi: -told.lo }
         });
@@ -212,10 +216,10 @@ impl<'a> Scorers<'a> {
         })
     }
 
-    /// How likely `contact` is answered, where the model that uplift rests on tells.
-    fn answers(&self, contact: &Candidate) -> Option<Probability> {
-        let named = self.app.project.settings.uplifts.get(SAVE)?.answer.as_deref()?;
-        (*contact.propensity_model == *named).then_some(contact.factors.propensity)
+    /// How likely `contact` is answered, where uplift rests on a model that tells.
+    fn answers(&self, contact: &Candidate, situation: &Situation) -> Option<Probability> {
+        let model = self.answer.filter(|model| model.name() == &*contact.propensity_model)?;
+        Some(model.score(&situation.row_of(contact, model)))
     }
 
     /// By trees of realised value where the artifact has them, else by the closed form; none of who has no purchase that stands.
