@@ -197,7 +197,7 @@ fn options(args: &Args) -> Result<FitOptions, Failure> {
 /// The report for a person.
 fn told(report: &FitReport, out: &Path) -> String {
     let mut parts = vec![columns(&report.columns), warnings(report).join("\n"), split(report)];
-    parts.push(candidates(std::slice::from_ref(&report.propensity)).to_string());
+    parts.push(candidates(std::slice::from_ref(&report.propensity)));
     parts.push(outcome(report, out));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
@@ -295,8 +295,6 @@ fn warnings(report: &FitReport) -> Vec<String> {
     if report.n_unlabelled > 0 {
         lines.push(format!("{} rows have no label and are left out", grouped(report.n_unlabelled)));
     }
-    let refusals = report.propensity.candidates.iter().filter_map(|one| one.failure.as_deref());
-    lines.extend(refusals.map(|why| format!("a candidate is left out: {why}")));
     lines.extend(report.notes.iter().cloned());
     lines
 }

@@ -68,7 +68,7 @@ pub fn train(folder: &Folder, log: &EventLog, as_of: Option<Timestamp>) -> Resul
 
 impl Trained {
     /// Every candidate with its quality out of time.
-    pub fn table(&self) -> Table {
+    pub fn table(&self) -> String {
         candidates(&self.report.propensities)
     }
 
@@ -127,9 +127,10 @@ fn value(report: &RealisedReport) -> Option<String> {
     ))
 }
 
-/// Every candidate of `models` with its quality on rows it was not fitted on; the chosen ones starred.
-pub fn candidates(models: &[PropensityReport]) -> Table {
-    let mut table = Table::new();
+/// Every candidate of `models` with its quality on rows it was not fitted on, the chosen ones starred; below them, who was left
+/// out, and why.
+pub fn candidates(models: &[PropensityReport]) -> String {
+    let (mut table, mut left_out) = (Table::new(), String::new());
     table.load_style(NOTHING);
     table.set_header([
         "",
@@ -144,19 +145,22 @@ pub fn candidates(models: &[PropensityReport]) -> Table {
     for model in models {
         for candidate in &model.candidates {
             let mark = if candidate.chosen { "*" } else { "" };
-            let mut row = vec![mark.to_owned(), model.name.clone(), candidate.learner.to_owned()];
-            match &candidate.test {
-                Some(quality) => row.extend([
-                    quality.auc.map_or("-".to_owned(), |auc| format!("{:.4}", auc.value)),
-                    format!("{:.4}", quality.log_loss.value),
-                    format!("{:.4}", quality.calibration_error),
-                    format!("{:.4}", quality.base_rate),
-                    quality.n.to_string(),
-                ]),
-                None => row.push(candidate.failure.clone().unwrap_or_default()),
-            }
-            table.add_row(row);
+            let Some(quality) = &candidate.test else {
+                let why = candidate.failure.as_deref().unwrap_or(candidate.learner);
+                left_out += &format!("\na candidate is left out: {why} ({})", model.name);
+                continue;
+            };
+            table.add_row([
+                mark.to_owned(),
+                model.name.clone(),
+                candidate.learner.to_owned(),
+                quality.auc.map_or("-".to_owned(), |auc| format!("{:.4}", auc.value)),
+                format!("{:.4}", quality.log_loss.value),
+                format!("{:.4}", quality.calibration_error),
+                format!("{:.4}", quality.base_rate),
+                quality.n.to_string(),
+            ]);
         }
     }
-    table
+    format!("{table}{left_out}")
 }
