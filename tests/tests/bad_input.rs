@@ -253,12 +253,15 @@ fn personal_prices_without_a_model_of_purchases_and_a_model_of_unknown_features_
     let more = |text: String| {
         wrong(text)
             + "[lifetime_value]\nhorizon_weeks = 0\ndiscount_rate = 0.1\nmargin = 0.5\n[uplifts.save]\nlabel = \"loss\"\n\
-               campaign_type = []\n"
+               campaign_type = []\nanswer = \"heard\"\n[uplifts.win]\nlabel = \"purchase\"\ncampaign_type = [\"recovery\"]\n\
+               answer = \"accepted\"\n"
     };
     let all = faults(&more, "").unwrap_err();
     for part in [
         "label \"loss\" is none; there are churn, purchase",
         "campaign_type names none",
+        "answer \"heard\" is no response; there are accepted",
+        "answer speaks of labels of kind absence, \"purchase\" is of presence",
         "horizon",
         "horizon_days = 0 lies outside 1 ..= 365",
         "max_rows = 10 lies outside 1000 ..= 10000000",
