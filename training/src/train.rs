@@ -245,12 +245,19 @@ pub fn train(
     let ValueReport { lifetime_value, realised_value, notes: untold } = value.unwrap_or_default();
     notes.extend(untold);
     let mut uplifts = Vec::new();
-    let told = builder.clone().seal()?;
+    let rests_on_answers = |plan: &UpliftPlan| plan.rule().answer.is_some();
+    let told = plans.uplifts.iter().any(rests_on_answers).then(|| builder.clone().seal()).transpose()?;
     for (plan, days) in plans.uplifts.iter().zip(gathered.contact_days) {
         let answers = plan.rule().answer.as_ref().and_then(|name| {
             let at = plans.responses.iter().position(|response| response.name() == name)?;
-            plans.responses[at].answers(plan, &told, &gathered.responses[at])
+            plans.responses[at].answers(plan, told.as_ref()?, &gathered.responses[at])
         });
+        if let Some(name) = plan.rule().answer.as_ref().filter(|_| answers.is_none()) {
+            notes.push(format!(
+                "uplift {}: no model tells who answers ({name}); what differs is learned",
+                plan.name()
+            ));
+        }
         match plan.fit(days, answers, seed) {
             Ok((parts, report)) => {
                 builder.uplift(parts);

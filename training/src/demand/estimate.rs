@@ -150,7 +150,7 @@ pub fn population_of_spread(estimates: &[Estimate], between: f64) -> Option<Popu
     (total > 0.0).then_some(Population { mean, between, n: estimates.len() })
 }
 
-/// Largest standard deviation between members that [`believed_spread`] looks at, and steps up to it, per unit of its prior.
+/// Steps in which [`believed_spread`] looks at standard deviations, and how far, per unit of its prior's scale.
 const SPREAD_GRID: (usize, f64) = (80, 4.0);
 
 /// The variance between members: its posterior mean, the standard deviation half-normal with scale `scale` and the mean flat

@@ -250,7 +250,10 @@ fn believe(
     notes.push(if cross.is_empty() {
         "what a price does to other SKUs is left out: too few weeks with drawn prices tell it".to_owned()
     } else {
-        format!("what a price does to other SKUs is told in {} categories", cross.len())
+        format!(
+            "what a price does to other SKUs is told in {} categories, beside what studies found",
+            cross.len()
+        )
     });
     DemandReport {
         options,

@@ -27,8 +27,8 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Of the contacts in `dataset` (features, then the columns of an offer) by `actions`, of which the codes of its action are
-    /// among `codes`; by the models `answer` and `label` of `artifact`, none without these or contacts.
+    /// Of those contacts in `dataset` (features, then the columns of an offer) whose action, in `column`, has one of `codes`: by
+    /// the models `answer` and `label` of `artifact`; none without these, or without such contacts.
     #[must_use]
     pub fn of(
         artifact: &Artifact,
