@@ -3,7 +3,8 @@
 //! No row's own outcome touches the number it is judged by. Either the rows lie in three parts apart in time: learners
 //! see `fit`; blend, calibration and choice see `calibrate`; `test` is reported. Or they lie in folds: every candidate
 //! scores each fold by a model of the others, blend weights and calibrations are fitted without the fold they are applied
-//! to, and what is sealed is fitted on all rows as the folds settled it. Weights, where the set has them, count in
+//! to. Once all is judged, what is sealed is fitted anew on all rows, as the parts settled it: the latest rows are those
+//! most like the customers it will score. Weights, where the set has them, count in
 //! fitting alone: calibration and every number of the report take rows as equals.
 
 use std::collections::BTreeMap;

@@ -19,17 +19,12 @@ const N_CHOICE_PARTS: u32 = 5;
 /// From this many cells on, one model is fitted at a time.
 const MANY_CELLS: usize = 8_000_000;
 
-/// What a learner leaves behind for the final model.
-pub(super) enum Kept {
-    /// The model itself.
-    Model(Arc<dyn Fitted>),
-    /// What its folds settled on; the final model is yet to be fitted.
-    Settled(Vec<Settled>),
-}
-
 /// A learner that could be fitted.
 pub(super) struct Entrant {
-    pub(super) kept: Kept,
+    /// What its search settled on, of each part it was fitted on: what the model that is sealed is fitted by.
+    pub(super) settled: Vec<Settled>,
+    /// The model of the rows before those of the choice, where rows are parted in time: it is judged on the test.
+    pub(super) earlier: Option<Arc<dyn Fitted>>,
     pub(super) form: ScorerForm,
     notes: Vec<String>,
     margins: Vec<f64>,
@@ -51,8 +46,10 @@ pub(super) struct Contender {
 
 /// The rows and what was made of them.
 pub(super) struct Contest<'a> {
-    /// Rows the final models are fitted on.
+    /// Rows the candidates are fitted on: those before the choice, or all.
     pub(super) fit: Sample<'a>,
+    /// All rows, whatever part they lie in: what is sealed is fitted on them.
+    pub(super) all: Sample<'a>,
     /// Rows of the choice.
     pub(super) rows: Sample<'a>,
     /// Rows of the test, where they are others than those of the choice.
@@ -74,14 +71,14 @@ impl<'a> Contest<'a> {
         let check = |labelled, part| Sample::checked(request.dataset, labelled, part, request.name);
         match &request.validation {
             Validation::InTime(parts) => {
-                let fit = check(parts.fit.clone(), "fit")?;
+                let (fit, all) = (check(parts.fit.clone(), "fit")?, check(all, "all")?);
                 let rows = check(parts.calibrate.clone(), "calibrate")?;
                 let test = Some(check(parts.test.clone(), "test")?);
                 let entrants = at_most_two(&fit, learners, |learner| {
                     in_time(learner.as_ref(), &fit, &rows, request.seed)
                 });
                 let parts = rows.parts_by_customer(N_CHOICE_PARTS, request.seed);
-                Ok(Self::contend(learners, entrants, Self::empty(fit, rows, test, None), &parts))
+                Ok(Self::contend(learners, entrants, Self::empty((fit, all), rows, test, None), &parts))
             }
             Validation::Folds { fold_of_row, n_folds } => {
                 let fit = check(all, "all folds")?;
@@ -94,14 +91,19 @@ impl<'a> Contest<'a> {
                     .map(|learner| out_of_fold(learner.as_ref(), &fit, &folds, n_scored, request));
                 let entrants = entrants.collect();
                 let scored: Vec<u32> = scored.iter().map(|&at| folds[at]).collect();
-                let empty = Self::empty(fit, rows, None, Some((n_scored, *n_folds)));
+                let empty = Self::empty((fit.clone(), fit), rows, None, Some((n_scored, *n_folds)));
                 Ok(Self::contend(learners, entrants, empty, &scored))
             }
         }
     }
 
-    fn empty(fit: Sample<'a>, rows: Sample<'a>, test: Option<Sample<'a>>, folds: Option<(u32, u32)>) -> Self {
-        Self { fit, rows, test, folds, entrants: Vec::new(), contenders: Vec::new() }
+    fn empty(
+        (fit, all): (Sample<'a>, Sample<'a>),
+        rows: Sample<'a>,
+        test: Option<Sample<'a>>,
+        folds: Option<(u32, u32)>,
+    ) -> Self {
+        Self { fit, all, rows, test, folds, entrants: Vec::new(), contenders: Vec::new() }
     }
 
     fn contend(
@@ -111,7 +113,7 @@ impl<'a> Contest<'a> {
         folds: &[u32],
     ) -> Self {
         let outcomes = contest.rows.outcomes();
-        let n_fit = |number: usize| contest.fit.n_rows().min(learners[number].max_rows());
+        let n_fit = |number: usize| contest.all.n_rows().min(learners[number].max_rows());
         let contend = |name, members: Vec<(usize, f64)>, intercept, margins: Vec<f64>, notes| Contender {
             name,
             calibrated: choose(&margins, outcomes, folds),
@@ -170,8 +172,8 @@ fn in_time(
 ) -> Result<Entrant, LearnError> {
     let fitted = learner.fit(&fit.thinned(learner.max_rows(), seed), seed)?;
     let margins = fitted.margins(&rows.rows())?;
-    let (form, notes) = (fitted.form(), fitted.notes());
-    Ok(Entrant { kept: Kept::Model(Arc::from(fitted)), form, notes, margins })
+    let (settled, form, notes) = (fitted.settled().into_iter().collect(), fitted.form(), fitted.notes());
+    Ok(Entrant { settled, earlier: Some(Arc::from(fitted)), form, notes, margins })
 }
 
 /// The fold of each row of `sample`.
@@ -203,8 +205,8 @@ fn out_of_fold(
         }
         let fitted = learner.fit(&kept.thinned(learner.max_rows(), request.seed), request.seed)?;
         let margins = fitted.margins(&sample.part(&out).rows())?;
-        let kept = Kept::Settled(fitted.settled().into_iter().collect());
-        Ok(Entrant { kept, form: fitted.form(), notes: fitted.notes(), margins })
+        let settled = fitted.settled().into_iter().collect();
+        Ok(Entrant { settled, earlier: None, form: fitted.form(), notes: fitted.notes(), margins })
     };
     let fitted = at_most_two(sample, &scored, one);
     let (mut margins, mut settled, mut last) = (vec![0.0; folds.len()], Vec::new(), None);
@@ -212,13 +214,11 @@ fn out_of_fold(
         let fitted = fitted?;
         let places = (0..folds.len()).filter(|&at| folds[at] == *fold);
         places.zip(&fitted.margins).for_each(|(at, margin)| margins[at] = *margin);
-        if let Kept::Settled(one) = &fitted.kept {
-            settled.extend(one);
-        }
+        settled.extend(&fitted.settled);
         last = Some(fitted);
     }
     let nothing = || LearnError::NoRows { part: "scored folds", label: request.name.to_owned() };
     let last = last.ok_or_else(nothing)?;
     let margins = (0..folds.len()).filter(|&at| folds[at] < n_scored).map(|at| margins[at]).collect();
-    Ok(Entrant { kept: Kept::Settled(settled), margins, ..last })
+    Ok(Entrant { settled, margins, ..last })
 }

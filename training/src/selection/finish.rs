@@ -8,7 +8,7 @@ use nextbest_models::propensity::Calibration;
 
 use super::blend::Blended;
 use super::choice::{Choice, simplest_of_equals};
-use super::contest::{Contender, Contest, Kept};
+use super::contest::{Contender, Contest};
 use super::{
     BlendMember, Candidate, Prediction, PropensityReport, PropensityRequest, TrainedPropensity,
     ValidationSummary,
@@ -92,7 +92,7 @@ fn linear<'a>(contest: &'a Contest<'_>) -> Option<&'a Contender> {
     contest.contenders[at].1.as_ref().ok()
 }
 
-/// The model of `contender` that is sealed: the one in the contest, or one fitted on all rows as the folds settled it.
+/// The model of `contender` that is sealed: fitted on all rows as the contest settled it.
 fn finalist(
     request: &PropensityRequest<'_>,
     learners: &[Box<dyn Learner>],
@@ -101,15 +101,11 @@ fn finalist(
 ) -> Result<Arc<dyn Fitted>, LearnError> {
     let mut members = Vec::new();
     for &(number, weight) in &contender.members {
-        let member: Arc<dyn Fitted> = match contest.entrants[number].as_ref().map(|entrant| &entrant.kept) {
-            Some(Kept::Model(model)) => Arc::clone(model),
-            kept => {
-                let settled = if let Some(Kept::Settled(settled)) = kept { settled.as_slice() } else { &[] };
-                let learner = &learners[number];
-                let rows = contest.fit.thinned(learner.max_rows(), request.seed);
-                Arc::from(learner.refit(&rows, request.seed, settled)?)
-            }
-        };
+        let settled = contest.entrants[number].as_ref().map(|entrant| entrant.settled.as_slice());
+        let learner = &learners[number];
+        let rows = contest.all.thinned(learner.max_rows(), request.seed);
+        let member: Arc<dyn Fitted> =
+            Arc::from(learner.refit(&rows, request.seed, settled.unwrap_or_default())?);
         members.push((weight, member));
     }
     match &members[..] {
@@ -124,9 +120,8 @@ fn judge(contest: &Contest<'_>, contender: &Contender) -> Result<Vec<f64>, Learn
     let rows = test.rows();
     let mut sums = vec![contender.intercept; rows.len()];
     for &(number, weight) in &contender.members {
-        let Some(Kept::Model(model)) = contest.entrants[number].as_ref().map(|entrant| &entrant.kept) else {
-            continue;
-        };
+        let earlier = contest.entrants[number].as_ref().and_then(|entrant| entrant.earlier.as_ref());
+        let Some(model) = earlier else { continue };
         let margins = model.margins(&rows)?;
         sums.iter_mut().zip(margins).for_each(|(sum, margin)| *sum += weight * margin);
     }

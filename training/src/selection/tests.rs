@@ -350,6 +350,31 @@ fn no_outcome_touches_its_own_out_of_fold_score() {
 }
 
 #[test]
+fn the_test_is_told_by_a_model_of_the_past_and_the_present_is_sealed() {
+    let set = churn_like(1_800, false, 11);
+    let mut flipped = Dataset::new(columns(), vec!["churn".into()]).unwrap();
+    let all = set.labelled("churn").unwrap();
+    for (&row, &outcome) in all.rows.iter().zip(&all.outcomes) {
+        let at = set.cutoffs()[row];
+        let outcome = if at == split().test { !outcome } else { outcome };
+        flipped.push(set.customers()[row].clone(), at, set.row(row), &[Some(outcome)]).unwrap();
+    }
+    let linear: Vec<Box<dyn Learner>> = vec![Box::new(LinfaLogistic::default())];
+    let [told, of_flipped] = [&set, &flipped].map(|set| train(&request(set), &linear).unwrap());
+    let said = |trained: &TrainedPropensity| -> Vec<f64> {
+        trained.predictions.iter().map(|one| one.probability).collect()
+    };
+    assert_eq!(said(&told), said(&of_flipped), "what happened in the test changes no number it is judged by");
+    assert_eq!((told.report.counts["n_fit"], told.report.counts["n_fit_used"]), (600, 1_800));
+    let row = random_rows(1, 5).remove(0);
+    let [scored, other] = [told, of_flipped].map(|trained| {
+        let artifact = sealed(trained.parts);
+        artifact.propensity("churn").unwrap().score(&row).get()
+    });
+    assert!(scored != other, "the latest rows count in what is sealed");
+}
+
+#[test]
 fn folds_that_are_none_are_refused() {
     let data = churn_like(600, false, 14);
     let refused = |fold_of_row: Vec<u32>, n_folds| {
