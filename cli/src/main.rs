@@ -29,6 +29,7 @@ mod serve;
 mod hopper;
 mod price;
 mod replay;
+mod erase;
 mod report;
 mod ask;
 mod at_risk;
@@ -96,6 +97,8 @@ enum Command {
     Price(Box<price::Args>),
     /// Make a logged decision again, from the log alone, and tell every difference.
     Replay(replay::Args),
+    /// Delete what is known of a customer, and hide what is kept of them for many.
+    Erase(erase::Args),
     /// What the policy does to the customers of a project.
     Report(report::Args),
 }
@@ -124,6 +127,7 @@ fn main() -> ExitCode {
         Command::AtRisk(args) => at_risk::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Report(args) => report::run(&args),
     };
     exit::code(outcome)

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::door;
 use crate::health;
-use crate::memory::{Beliefs, Memory, SpentBudgets};
+use crate::memory::{Beliefs, Erased, Memory, SpentBudgets};
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::signing::QuoteKeys;
@@ -58,6 +58,8 @@ pub struct Parts {
     pub budgets: SpentBudgets,
     /// What actions brought so far.
     pub beliefs: Beliefs,
+    /// Customers erased lately.
+    pub erased: Erased,
 }
 
 /// Why a function does not start.
@@ -139,6 +141,7 @@ impl App {
             heads: Heads::default(),
             budgets: SpentBudgets::default(),
             beliefs: Beliefs::default(),
+            erased: Erased::default(),
             folder: config.project.clone(),
             project,
             artifact,

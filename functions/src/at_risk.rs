@@ -238,10 +238,10 @@ impl Page {
         let paging = paging(order, filter, &key);
         let cursor = paging.start_in(snapshot_id)?;
         let bounds = (limit, header.population.n_active);
-        let (rows, curve) = tokio::join!(
-            paging.read(app, &cursor, bounds, |one: &AtRisk| filter.passes(one)),
-            curve(app, &cursor.snapshot_id, order)
-        );
+        let erased = app.erased.lately(app).await?;
+        let shown = |one: &AtRisk| filter.passes(one) && !erased.hide(one.customer_id.as_str(), header.as_of);
+        let (rows, curve) =
+            tokio::join!(paging.read(app, &cursor, bounds, shown), curve(app, &cursor.snapshot_id, order));
         let ((customers, next_cursor), curve) = (rows?, curve?);
         Ok(Self { snapshot_id: cursor.snapshot_id, header, order, customers, curve, next_cursor })
     }

@@ -2,13 +2,14 @@
 //! stands in while it is away.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nextbest_models::decision::Name;
 use nextbest_models::posterior::Evidence;
 use nextbest_models::units::Timestamp;
 
-use crate::store::{StoredCustomer, Subject};
+use crate::app::App;
+use crate::store::{Erasures, StoreError, StoredCustomer, Subject};
 
 /// Customers that are remembered.
 const MAX_CUSTOMERS: usize = 512;
@@ -84,5 +85,27 @@ impl Beliefs {
     /// Takes over what was read from the store.
     pub fn set(&self, evidence: BTreeMap<Name, Evidence>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = evidence;
+    }
+}
+
+/// For so long the store is not asked again who was erased.
+const ERASURES_MS: i64 = 60_000;
+
+/// Who was erased lately, as it was read last.
+#[derive(Debug, Default)]
+pub struct Erased(Mutex<Option<(Timestamp, Arc<Erasures>)>>);
+
+impl Erased {
+    /// Who was erased, at most a minute ago.
+    pub async fn lately(&self, app: &App) -> Result<Arc<Erasures>, StoreError> {
+        let now = app.clock.now();
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, erased)) = held.filter(|(ask_again, _)| now < *ask_again) {
+            return Ok(erased);
+        }
+        let erased = Arc::new(app.store.erasures(now.as_millis() / 1000).await?);
+        let held = Some((now.plus_millis(ERASURES_MS), Arc::clone(&erased)));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        Ok(erased)
     }
 }

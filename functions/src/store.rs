@@ -20,6 +20,7 @@
 //! hopper#ID#ORDER#SHARD   page#NNNNNNN        packed B (100 contacts)
 //! hopper       current    snapshot_id S
 //! export#ID    export     document S (who pulled what)
+//! erased       SHA256     erased_at S (of a customer's id: hidden from snapshots built before)
 //! beliefs      current    document S
 //! answer#HASH  answer     body_sha256 S, status N, document S, token S    (Idempotency-Key)
 //! ```
@@ -30,6 +31,7 @@ mod budgets;
 mod bulk;
 mod customers;
 mod decisions;
+mod erasures;
 mod error;
 mod exports;
 mod item;
@@ -58,6 +60,7 @@ pub use budgets::{BudgetState, Draw, Limit, Taking};
 pub use bulk::Loaded;
 pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
 pub use decisions::{DecisionScan, LogEntry, LogItem, LoggedDecision};
+pub use erasures::Erasures;
 pub use error::StoreError;
 pub use item::MAX_ITEM_BYTES;
 pub use orders::{KEEP_HOURS, Orders};

@@ -16,6 +16,7 @@ use nextbest_models::units::Timestamp;
 use sha2::{Digest, Sha256};
 
 pub mod columns;
+pub mod erase;
 pub mod file;
 pub mod manifest;
 pub mod writer;

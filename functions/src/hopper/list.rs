@@ -99,7 +99,9 @@ pub(super) async fn list(
     let cursor = paging.start(&app).await?;
     let header: Header = paging.header(&app, &cursor.snapshot_id).await?;
     let bounds = (limit, header.n_listed);
-    let (ranked, next_cursor) = paging.read(&app, &cursor, bounds, |one| passes(one, &filter)).await?;
+    let erased = app.erased.lately(&app).await?;
+    let shown = |one: &Listed| passes(one, &filter) && !erased.hide(&one.customer_id, header.as_of);
+    let (ranked, next_cursor) = paging.read(&app, &cursor, bounds, shown).await?;
     let contacts: Vec<Listed> = ranked.into_iter().map(|(_, one)| one).collect();
     let text = match filter.format {
         Format::Json => {

@@ -46,9 +46,15 @@ impl Store {
 
     /// Writes all of `items`; an error says how many are missing.
     pub(super) async fn write_all(&self, items: Vec<Attributes>) -> Result<Loaded, StoreError> {
+        let puts = items.into_iter().map(|item| self.put(item)).collect::<Result<Vec<_>, _>>()?;
+        self.send_all(puts).await
+    }
+
+    /// Sends all of `requests`; an error says how many are missing.
+    pub(super) async fn send_all(&self, requests: Vec<WriteRequest>) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
         let mut running = JoinSet::new();
-        let mut batches = items.chunks(BATCH).map(<[_]>::to_vec);
+        let mut batches = requests.chunks(BATCH).map(<[_]>::to_vec);
         loop {
             while running.len() < CONCURRENCY
                 && let Some(batch) = batches.next()
@@ -75,15 +81,8 @@ impl Store {
         }
     }
 
-    async fn write_batch(&self, items: Vec<Attributes>) -> Result<Loaded, StoreError> {
-        let mut loaded = Loaded { n_items: items.len(), n_resent: 0 };
-        let mut pending = items.into_iter().map(put).collect::<Result<Vec<_>, _>>().map_err(|error| {
-            StoreError::Refused {
-                operation: "BatchWriteItem",
-                table: self.table.clone(),
-                cause: error.to_string(),
-            }
-        })?;
+    async fn write_batch(&self, mut pending: Vec<WriteRequest>) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded { n_items: pending.len(), n_resent: 0 };
         let mut backoff = Backoff::new(BATCH_ATTEMPTS, BATCH_WAIT_MS);
         while !pending.is_empty() {
             let request = HashMap::from([(self.table.clone(), pending.clone())]);
@@ -108,9 +107,14 @@ impl Store {
         }
         Ok(loaded)
     }
-}
 
-fn put(item: Attributes) -> Result<WriteRequest, aws_sdk_dynamodb::error::BuildError> {
-    let put = PutRequest::builder().set_item(Some(item)).build()?;
-    Ok(WriteRequest::builder().put_request(put).build())
+    fn put(&self, item: Attributes) -> Result<WriteRequest, StoreError> {
+        let put = PutRequest::builder().set_item(Some(item)).build();
+        let put = put.map_err(|error| StoreError::Refused {
+            operation: "BatchWriteItem",
+            table: self.table.clone(),
+            cause: error.to_string(),
+        })?;
+        Ok(WriteRequest::builder().put_request(put).build())
+    }
 }

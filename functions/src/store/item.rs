@@ -19,6 +19,7 @@ pub(super) const DOCUMENT: &str = "document";
 /// JSON, deflated.
 pub(super) const PACKED: &str = "packed";
 pub(super) const CUSTOMER_ID: &str = "customer_id";
+pub(super) const ERASED_AT: &str = "erased_at";
 pub(super) const SNAPSHOT_ID: &str = "snapshot_id";
 pub(super) const BODY_SHA256: &str = "body_sha256";
 pub(super) const STATUS: &str = "status";

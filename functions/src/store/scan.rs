@@ -15,8 +15,8 @@ const WAIT_MS: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     store: &'a Store,
-    /// What partition keys begin with.
-    partition: &'static str,
+    /// What partition keys begin with; any where there is none.
+    partition: Option<&'static str>,
     /// The sort key; any where there is none.
     sort: Option<&'static str>,
     segment: i32,
@@ -35,7 +35,12 @@ impl<'a> Scan<'a> {
         segment: i32,
         n_segments: i32,
     ) -> Self {
-        Self { store, partition, sort, segment, n_segments, start: None, done: false }
+        Self { store, partition: Some(partition), sort, segment, n_segments, start: None, done: false }
+    }
+
+    /// Of every item there is.
+    pub(super) const fn all(store: &'a Store) -> Self {
+        Self { store, partition: None, sort: None, segment: 0, n_segments: 1, start: None, done: false }
     }
 
     /// The next page, possibly empty; none at the end.
@@ -57,16 +62,23 @@ impl<'a> Scan<'a> {
         let mut request = request
             .segment(self.segment)
             .total_segments(self.n_segments)
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":partition", AttributeValue::S(self.partition.to_owned()))
             .set_exclusive_start_key(self.start.clone());
-        request = match self.sort {
-            None => request.filter_expression("begins_with(#pk, :partition)"),
-            Some(sort) => request
-                .filter_expression("begins_with(#pk, :partition) AND #sk = :sort")
+        let mut filters = Vec::new();
+        if let Some(partition) = self.partition {
+            filters.push("begins_with(#pk, :partition)");
+            request = request
+                .expression_attribute_names("#pk", PK)
+                .expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()));
+        }
+        if let Some(sort) = self.sort {
+            filters.push("#sk = :sort");
+            request = request
                 .expression_attribute_names("#sk", SK)
-                .expression_attribute_values(":sort", AttributeValue::S(sort.to_owned())),
-        };
+                .expression_attribute_values(":sort", AttributeValue::S(sort.to_owned()));
+        }
+        if !filters.is_empty() {
+            request = request.filter_expression(filters.join(" AND "));
+        }
         let page = request.send().await.map_err(|error| self.store.named("Scan", &error))?;
         self.start = page.last_evaluated_key;
         self.done = self.start.is_none();

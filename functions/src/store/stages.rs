@@ -16,7 +16,7 @@ use super::{Loaded, Store};
 
 const STAGE: &str = "stage#";
 
-fn partition(customer: &CustomerId) -> String {
+pub(super) fn partition(customer: &CustomerId) -> String {
     format!("stages#{customer}")
 }
 

@@ -113,6 +113,13 @@ impl LogWriter {
         Ok(BucketWriter { bucket, path, file, contents: Contents::default(), last: None })
     }
 
+    /// Takes over `file`, a bucket of a log that stands, as it is.
+    pub fn adopt(&self, file: &Path, bucket: &Bucket) -> Result<(), LogWriteError> {
+        let to = self.temporary.path().join(&bucket.file);
+        let copy = || fs::copy(file, &to).and_then(|_| File::open(&to)?.sync_all());
+        copy().map_err(|source| io_error(file, source))
+    }
+
     /// Writes the manifest and `extra` files (name, text), flushes all to disk and puts the log in place of the
     /// earlier one.
     pub fn finish(self, mut buckets: Vec<Bucket>, extra: &[(&str, &str)]) -> Result<Manifest, LogWriteError> {
