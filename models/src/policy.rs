@@ -214,36 +214,30 @@ impl Policy {
 /// Decides. Never fails: what is missing is told in `degraded`, and every action has its place.
 #[must_use]
 pub fn decide(policy: &Policy, situation: &Situation, question: &Question) -> Decision {
-    let weighed = funnel::weigh_all(policy, situation, question);
-    let (mut candidates, mut suppressed, mut degraded) =
-        (Vec::with_capacity(policy.actions.len()), Vec::with_capacity(policy.actions.len()), BTreeSet::new());
-    for (action, weighed) in policy.actions.iter().zip(weighed) {
-        match weighed {
-            Ok(candidate) => {
-                if !situation.is_modelled(action) {
-                    degraded.insert(format!("prior_only:{}", action.model_name));
-                }
-                candidates.push(candidate);
+    let n_actions = policy.actions.len();
+    let (mut bids, mut suppressed, mut degraded) =
+        (Vec::with_capacity(n_actions), Vec::with_capacity(n_actions), BTreeSet::new());
+    funnel::weigh_all(policy, situation, question, |action, weighed| match weighed {
+        Ok(bid) => {
+            if !situation.is_modelled(action) {
+                degraded.insert(format!("prior_only:{}", action.model_name));
             }
-            Err(fall) => {
-                if fall.code == RejectionCode::NoModel {
-                    degraded.insert(format!("no_model:{}", action.model_name));
-                }
-                suppressed.push(fall.of(action));
-            }
+            bids.push(bid);
         }
-    }
+        Err(fall) => {
+            if fall.code == RejectionCode::NoModel {
+                degraded.insert(format!("no_model:{}", action.model_name));
+            }
+            suppressed.push(fall.of(action));
+        }
+    });
     let lacking = !degraded.is_empty() || situation.limits_unknown;
-    if candidates.is_empty() && lacking && !situation.control.policy {
-        candidates.extend(funnel::fall_back(policy, situation, question));
+    if bids.is_empty() && lacking && !situation.control.policy {
+        bids.extend(funnel::fall_back(policy, situation, question));
     }
-    arbitration::order(policy, &mut candidates, situation.seed);
-    let (mut actions, rest) = funnel::offer(policy, situation, question, candidates);
-    let (mut outranked, held): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
-    suppressed.extend(held);
-    for (rank, candidate) in (1..).zip(actions.iter_mut().chain(&mut outranked)) {
-        candidate.rank = rank;
-    }
+    arbitration::order(policy, &mut bids, situation.seed);
+    let funnel::Offered { actions, outranked, why } = funnel::offer(policy, situation, question, bids);
+    suppressed.extend(why);
     Decision {
         outcome: outcome(!actions.is_empty(), situation.control.policy, lacking),
         lifecycle_stage: situation.standing.stage,

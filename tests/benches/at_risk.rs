@@ -1,7 +1,8 @@
 //! The at-risk list: how many customers a core scores in a second, and what a page costs at any length of the list.
 //!
 //! `at_risk --bench NEXTBEST FOLDER [N...]` makes a shop in FOLDER with NEXTBEST, scores its customers in process, lays N
-//! generated customers out in every order, and asks for pages of lists as long. Prints a section in Markdown.
+//! generated customers out in every order, asks for pages of lists as long, and for the console's page of the last. Prints a
+//! section in Markdown.
 #![expect(clippy::print_stdout, reason = "the section is the product of a benchmark")]
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where it cannot measure")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
@@ -26,9 +27,12 @@ use nextbest_training::event_log::EventLog;
 const N_CLIENTS: usize = 8;
 const N_PAGES: usize = 400;
 const N_ROUNDS: usize = 5;
+const N_RENDERED: usize = 50;
 /// The targets.
 const MIN_A_SECOND: f64 = 200_000.0;
 const MAX_P99_MS: f64 = 10.0;
+const MAX_PAGE_BYTES: usize = 100_000;
+const MAX_PAGE_MS: f64 = 100.0;
 const EXPIRES: i64 = 4_000_000_000;
 
 fn main() {
@@ -60,6 +64,7 @@ fn main() {
     let lengths: &[usize] = if lengths.is_empty() { &[10_000, 1_000_000] } else { &lengths };
     laid_out(Path::new(folder), &rows, lengths);
     pages(&runtime, (&app, &key), &table, &rows, lengths);
+    runtime.block_on(console(&app, &key));
 }
 
 fn run(command: &mut Command) {
@@ -229,6 +234,54 @@ async fn generate(table: &Store, id: &str, rows: &[AtRisk], length: usize) {
     table.publish_snapshot(Series::AtRisk, id, &header, EXPIRES).await.unwrap();
 }
 
+/// The console's first page of the newest list, as a browser that has nothing yet gets it, with what it brings along.
+async fn console(app: &App, key: &str) {
+    let base = serve(app).await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let form = client
+        .post(format!("{base}/console/sign-in"))
+        .header("origin", &base)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("key={key}&next=/console/at-risk"));
+    let signed_in = form.send().await.unwrap();
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let get = async |path: &str| {
+        let asked = Instant::now();
+        let answer = client.get(format!("{base}{path}")).header("cookie", &cookie).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let text = answer.text().await.unwrap();
+        (text, asked.elapsed().as_secs_f64() * 1e3)
+    };
+    let (page, first_ms) = get("/console/at-risk").await;
+    let (css, script) =
+        (get("/console/assets/console.css").await.0, get("/console/assets/htmx.min.js").await.0);
+    let mut times = Vec::new();
+    for _ in 0..N_RENDERED {
+        times.push(get("/console/at-risk").await.1);
+    }
+    let again_ms = median(times);
+    let n_bytes = page.len() + css.len() + script.len();
+    println!(
+        "\nThe console's first page of the longest list: {:.0} kB uncompressed (page {:.0}, style {:.0}, script {:.0}), answered in \
+         {first_ms:.1} ms at first and {again_ms:.1} ms after. Target under {} kB and {MAX_PAGE_MS} ms: {}.",
+        n_bytes as f64 / 1e3,
+        page.len() as f64 / 1e3,
+        css.len() as f64 / 1e3,
+        script.len() as f64 / 1e3,
+        MAX_PAGE_BYTES / 1000,
+        verdict(n_bytes < MAX_PAGE_BYTES && first_ms < MAX_PAGE_MS),
+    );
+}
+
+/// Serves `app` on loopback; where.
+async fn serve(app: &App) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let router = local::router(app.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    base
+}
+
 /// What a client looks at.
 #[derive(serde::Deserialize)]
 struct Asked<'a> {
@@ -238,10 +291,7 @@ struct Asked<'a> {
 
 /// Median and 99th percentile, in milliseconds.
 async fn ask(app: &App, key: &str, id: &str) -> (f64, f64) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let router = local::router(app.clone());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let base = serve(app).await;
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..N_CLIENTS {
         let (first, key) = (format!("{base}/v1/at-risk?limit=50&snapshot_id={id}"), key.to_owned());
@@ -265,7 +315,6 @@ async fn ask(app: &App, key: &str, id: &str) -> (f64, f64) {
         });
     }
     let mut latencies = clients.join_all().await.concat();
-    server.abort();
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     (at(0.5), at(0.99))

@@ -2,6 +2,7 @@
 
 use super::Policy;
 use super::exploration::Arm;
+use super::funnel::Bid;
 use crate::decision::{Candidate, Factors};
 use crate::units::{Probability, Seed};
 
@@ -47,34 +48,34 @@ impl Factor {
     }
 }
 
-/// Sorts mandatory candidates first, then by priority, ties by action id; draws the first of those that are not
+/// Sorts mandatory bids first, then by priority, ties by action id; draws the first of those that are not
 /// mandatory.
-pub(super) fn order(policy: &Policy, candidates: &mut [Candidate], seed: Seed) {
-    candidates.sort_by(|a, b| {
-        (b.mandatory.cmp(&a.mandatory))
+pub(super) fn order(policy: &Policy, bids: &mut [Bid<'_>], seed: Seed) {
+    bids.sort_unstable_by(|a, b| {
+        (b.action.spec.mandatory.cmp(&a.action.spec.mandatory))
             .then_with(|| b.priority.total_cmp(&a.priority))
-            .then_with(|| a.action_id.cmp(&b.action_id))
+            .then_with(|| a.action.id.cmp(&b.action.id))
     });
-    let (mandatory, open) = candidates.split_at_mut(candidates.partition_point(|one| one.mandatory));
+    let (mandatory, open) = bids.split_at_mut(bids.partition_point(|one| one.action.spec.mandatory));
     if let Some(first) = mandatory.first_mut() {
         first.choice_probability = 1.0;
     }
     if !open.is_empty() {
         let arms: Vec<Arm> = open.iter().map(arm).collect();
         let choice = policy.exploration.choose(&arms, seed);
-        for (candidate, p) in open.iter_mut().zip(&choice.probabilities) {
-            candidate.choice_probability = *p;
+        for (bid, p) in open.iter_mut().zip(&choice.probabilities) {
+            bid.choice_probability = *p;
         }
         open[..=choice.chosen].rotate_right(1);
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn arm(candidate: &Candidate) -> Arm {
+fn arm(bid: &Bid<'_>) -> Arm {
     Arm {
-        priority: candidate.priority,
-        propensity: candidate.factors.propensity.get(),
-        n_outcomes: candidate.maturity.n_outcomes as f64,
-        model_weight: candidate.maturity.model_weight,
+        priority: bid.priority,
+        propensity: bid.factors.propensity.get(),
+        n_outcomes: bid.maturity.n_outcomes as f64,
+        model_weight: bid.maturity.model_weight,
     }
 }

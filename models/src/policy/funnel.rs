@@ -1,4 +1,5 @@
-//! The funnel: one action after another through the steps, up to its priority or to where it falls.
+//! The funnel: one action after another through the steps, up to its bid or to where it falls; and from the bids, once they
+//! are in order, what is offered.
 
 use std::borrow::Cow;
 
@@ -41,27 +42,40 @@ impl Fall {
     }
 }
 
+/// An action that survived, in the form that is best: what arbitration orders. A [`Candidate`] is made of it once, where it
+/// has found its place.
+pub(super) struct Bid<'a> {
+    pub(super) action: &'a CheckedAction,
+    treatment: &'a CheckedTreatment,
+    exempt_from: Vec<Name>,
+    pub(super) factors: Factors,
+    pub(super) maturity: Maturity,
+    pub(super) priority: f64,
+    pub(super) choice_probability: f64,
+}
+
 /// What all actions of a decision share.
-struct Round<'a> {
+struct Round<'a, 'f> {
     policy: &'a Policy,
     situation: &'a Situation,
     question: &'a Question,
-    facts: Facts<'a>,
+    facts: Facts<'f>,
     /// Contacts, the latest first, beside what the policy knows of their actions.
     seen: Vec<Seen<'a>>,
     /// Whether each context weight's rule holds.
     weights_hold: Vec<bool>,
 }
 
-/// For each action, in the order of the file, its candidate or where it fell.
-pub(super) fn weigh_all(
-    policy: &Policy,
-    situation: &Situation,
-    question: &Question,
-) -> Vec<Result<Candidate, Fall>> {
+/// Tells `each` action, in the order of the file, its bid or where it fell.
+pub(super) fn weigh_all<'a>(
+    policy: &'a Policy,
+    situation: &'a Situation,
+    question: &'a Question,
+    mut each: impl FnMut(&'a CheckedAction, Result<Bid<'a>, Fall>),
+) {
     let collected = policy.names.collect(situation, question);
     let round = Round::new(policy, situation, question, collected.facts());
-    policy.actions.iter().map(|action| round.weigh(action)).collect()
+    policy.actions.iter().for_each(|action| each(action, round.weigh(action)));
 }
 
 /// Whether nothing that stands before any rule or question keeps `action` from the customer: only then is it worth asking a
@@ -107,7 +121,11 @@ fn in_stage(action: &CheckedAction, situation: &Situation) -> Result<(), Fall> {
 }
 
 /// The fallback action, if the policy names one and nothing but rules and models stands against it.
-pub(super) fn fall_back(policy: &Policy, situation: &Situation, question: &Question) -> Option<Candidate> {
+pub(super) fn fall_back<'a>(
+    policy: &'a Policy,
+    situation: &'a Situation,
+    question: &'a Question,
+) -> Option<Bid<'a>> {
     let action = &policy.actions[policy.fallback?];
     let collected = policy.names.collect(situation, question);
     let round = Round::new(policy, situation, question, collected.facts());
@@ -115,70 +133,86 @@ pub(super) fn fall_back(policy: &Policy, situation: &Situation, question: &Quest
     let (treatment, exempt_from) = round.treatment(action).ok()?;
     let factors = round.factors(action, treatment, action.spec.prior.map(|p| p.propensity)?, None).ok()?;
     let maturity = Maturity { model: None, model_weight: 0.0, n_outcomes: 0 };
-    Some(round.candidate(action, treatment, exempt_from, factors, maturity))
+    Some(Bid::new(action, treatment, exempt_from, factors, maturity))
 }
 
-/// Of `candidates` in their order, those to offer, at most `max_actions`, and the rest, each with why: others came
+/// What is offered, and what is not.
+pub(super) struct Offered {
+    pub(super) actions: Vec<Candidate>,
+    pub(super) outranked: Vec<Candidate>,
+    /// Why each of the outranked is not.
+    pub(super) why: Vec<Rejection>,
+}
+
+/// Of `bids` in their order, those to offer, at most `max_actions`, and the rest, each with why: others came
 /// first, or a cap holds it back because the ones offered before it count as contacts too.
 pub(super) fn offer(
     policy: &Policy,
     situation: &Situation,
     question: &Question,
-    candidates: Vec<Candidate>,
-) -> (Vec<Candidate>, Vec<(Candidate, Rejection)>) {
+    bids: Vec<Bid<'_>>,
+) -> Offered {
     let most = question.max_actions.max(1) as usize;
-    let (mut offered, mut rest): (Vec<Candidate>, _) = (Vec::with_capacity(most), Vec::new());
+    let n_rest = bids.len().saturating_sub(most);
+    let mut offered = Offered {
+        actions: Vec::with_capacity(most.min(bids.len())),
+        outranked: Vec::with_capacity(n_rest),
+        why: Vec::with_capacity(n_rest),
+    };
     let mut contacts = Vec::new();
-    for candidate in candidates {
-        if offered.len() >= most {
-            let rejection = outranked(&candidate);
-            rest.push((candidate, rejection));
+    for bid in bids {
+        let n_offered = offered.actions.len();
+        let fall = if n_offered >= most {
+            Some(Fall::at(FunnelStage::Arbitration, "priority", RejectionCode::Outranked))
+        } else if n_offered > 0 {
+            capped(policy, situation.now, &contacts, question, &bid)
+        } else {
+            None
+        };
+        if let Some(fall) = fall {
+            offered.why.push(fall.of(bid.action));
+            offered.outranked.push(bid.candidate(policy, situation.now, question));
             continue;
         }
-        if contacts.is_empty() && most > 1 {
-            contacts.clone_from(&situation.contacts);
-        }
-        let first = offered.is_empty();
-        match if first { None } else { capped(policy, situation.now, &contacts, question, &candidate) } {
-            Some(rejection) => rest.push((candidate, rejection)),
-            None => {
-                let made = PastContact::reserved(situation.now, &candidate.action_id, &candidate.channel);
-                contacts.insert(0, made);
-                offered.push(candidate);
+        if most > 1 {
+            if n_offered == 0 {
+                contacts.clone_from(&situation.contacts);
             }
+            let made = PastContact::reserved(situation.now, &bid.action.id, &bid.treatment.channel);
+            contacts.insert(0, made);
         }
+        offered.actions.push(bid.candidate(policy, situation.now, question));
     }
-    (offered, rest)
+    let ranked = offered.actions.iter_mut().chain(&mut offered.outranked);
+    (1..).zip(ranked).for_each(|(rank, candidate)| candidate.rank = rank);
+    offered
 }
 
-fn outranked(candidate: &Candidate) -> Rejection {
-    Rejection {
-        action_id: candidate.action_id.clone(),
-        stage: FunnelStage::Arbitration,
-        component: Cow::Borrowed("priority"),
-        code: RejectionCode::Outranked,
-        until: None,
-    }
-}
-
-/// The cap that holds a candidate back, which passed before others were offered.
+/// The cap that holds a bid back, which passed before others were offered.
 fn capped(
     policy: &Policy,
     now: Timestamp,
     contacts: &[PastContact],
     question: &Question,
-    candidate: &Candidate,
-) -> Option<Rejection> {
-    let action = policy.actions.iter().find(|action| action.id == candidate.action_id)?;
-    if action.spec.mandatory {
+    bid: &Bid<'_>,
+) -> Option<Fall> {
+    if bid.action.spec.mandatory {
         return None;
     }
     let seen = seen(policy, contacts);
-    let subject = action.subject(&candidate.channel);
+    let subject = bid.action.subject(&bid.treatment.channel);
     let direction = question.context.direction;
     let held = policy.caps.iter().find_map(|cap| cap.holds(&subject, direction, &seen, now))?;
     let fall = Fall::at(FunnelStage::ContactPolicy, held.id.to_owned(), RejectionCode::CapReached);
-    Some(fall.until(held.until).of(action))
+    Some(fall.until(held.until))
+}
+
+/// A cap or budget that counts contacts of `subject`.
+fn counted_by<'a>(policy: &'a Policy, subject: &Subject<'_>, question: &Question) -> Option<&'a str> {
+    let direction = question.context.direction;
+    let cap = policy.caps.iter().find(|cap| cap.counts(subject, direction)).map(|cap| cap.id.as_str());
+    let budget = || policy.budgets.iter().find(|(_, budget)| budget.selector.takes(subject));
+    cap.or_else(|| budget().map(|(_, budget)| budget.id.as_str()))
 }
 
 /// Contacts, the latest first, beside what the policy knows of their actions.
@@ -195,15 +229,15 @@ fn seen<'a>(policy: &'a Policy, contacts: &'a [PastContact]) -> Vec<Seen<'a>> {
     seen.collect()
 }
 
-impl<'a> Round<'a> {
-    fn new(policy: &'a Policy, situation: &'a Situation, question: &'a Question, facts: Facts<'a>) -> Self {
+impl<'a, 'f> Round<'a, 'f> {
+    fn new(policy: &'a Policy, situation: &'a Situation, question: &'a Question, facts: Facts<'f>) -> Self {
         let seen = seen(policy, &situation.contacts);
         let holds = |(_, rule, _): &(_, super::Rule, f64)| rule.holds(&facts) == Truth::Yes;
         let weights_hold = policy.context_weights.iter().map(holds).collect();
         Self { policy, situation, question, facts, seen, weights_hold }
     }
 
-    fn weigh(&self, action: &CheckedAction) -> Result<Candidate, Fall> {
+    fn weigh(&self, action: &'a CheckedAction) -> Result<Bid<'a>, Fall> {
         self.available(action)?;
         in_stage(action, self.situation)?;
         self.predecessor(action)?;
@@ -224,22 +258,22 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The candidate that `action` makes in this form.
+    /// The bid that `action` makes in this form.
     fn form(
         &self,
-        action: &CheckedAction,
-        treatment: &CheckedTreatment,
+        action: &'a CheckedAction,
+        treatment: &'a CheckedTreatment,
         exempt_from: Vec<Name>,
-    ) -> Result<Candidate, Fall> {
+    ) -> Result<Bid<'a>, Fall> {
         let (propensity, maturity) = self.propensity(action, treatment)?;
         let factors = self.factors(action, treatment, propensity.get(), Some(propensity))?;
-        Ok(self.candidate(action, treatment, exempt_from, factors, maturity))
+        Ok(Bid::new(action, treatment, exempt_from, factors, maturity))
     }
 
     /// Of the treatments that are allowed, the one whose response is worth most after its cost, the first of equals; a
     /// response model tells them apart, a model of the customer does not. Else where the furthest one fell.
-    fn best_treatment(&self, action: &CheckedAction) -> Result<Candidate, Fall> {
-        let mut best: Result<Candidate, Fall> = Err(Self::no_treatment());
+    fn best_treatment(&self, action: &'a CheckedAction) -> Result<Bid<'a>, Fall> {
+        let mut best: Result<Bid<'a>, Fall> = Err(Self::no_treatment());
         for treatment in self.fitting(action) {
             let found = self.consent(treatment).and_then(|()| self.limits(action, treatment));
             let found = found.and_then(|exempt_from| self.form(action, treatment, exempt_from));
@@ -336,7 +370,7 @@ impl<'a> Round<'a> {
         };
         if self.situation.limits_unknown
             && !action.spec.mandatory
-            && let Some(limit) = self.counted_by(&subject)
+            && let Some(limit) = counted_by(policy, &subject, self.question)
         {
             let stage = FunnelStage::ContactPolicy;
             return Err(Fall::at(stage, limit.to_owned(), RejectionCode::LimitsUnknown));
@@ -353,15 +387,6 @@ impl<'a> Round<'a> {
             return Ok(held.map(|fall| Name::from(fall.component.as_ref())).collect());
         }
         held.next().map_or(Ok(Vec::new()), Err)
-    }
-
-    /// A cap or budget that counts contacts of `subject`.
-    fn counted_by(&self, subject: &Subject<'_>) -> Option<&'a str> {
-        let direction = self.question.context.direction;
-        let cap =
-            self.policy.caps.iter().find(|cap| cap.counts(subject, direction)).map(|cap| cap.id.as_str());
-        let budget = || self.policy.budgets.iter().find(|(_, budget)| budget.selector.takes(subject));
-        cap.or_else(|| budget().map(|(_, budget)| budget.id.as_str()))
     }
 
     fn propensity(
@@ -433,22 +458,34 @@ impl<'a> Round<'a> {
         let issue = self.policy.arbitration.issue_weights.get(&action.spec.issue).copied().unwrap_or(1.0);
         action.spec.lever_at(self.situation.now) * issue
     }
+}
 
-    fn candidate(
-        &self,
-        action: &CheckedAction,
-        treatment: &CheckedTreatment,
+impl<'a> Bid<'a> {
+    fn new(
+        action: &'a CheckedAction,
+        treatment: &'a CheckedTreatment,
         exempt_from: Vec<Name>,
         factors: Factors,
         maturity: Maturity,
-    ) -> Candidate {
+    ) -> Self {
+        let priority = factors.priority();
+        Self { action, treatment, exempt_from, factors, maturity, priority, choice_probability: 0.0 }
+    }
+
+    /// Expected worth after the cost of delivery, in minor units.
+    fn worth(&self) -> f64 {
+        self.priority - minor(self.treatment.cost_minor)
+    }
+
+    /// With the names it has in the log; its rank is yet to be said.
+    fn candidate(self, policy: &Policy, now: Timestamp, question: &Question) -> Candidate {
+        let Self { action, treatment, exempt_from, factors, maturity, priority, choice_probability } = self;
         let subject = action.subject(&treatment.channel);
-        let now = self.situation.now;
         let valid_until = now.plus_days(action.spec.valid_days);
         let expires_at = action.spec.available_until.map_or(valid_until, |until| until.min(valid_until));
         // Exempt from limits, a mandatory action draws on no budget: a spent one would hold it back for ever.
         let draws = |budget: &&(Name, Budget)| !action.spec.mandatory && budget.1.selector.takes(&subject);
-        let drawn = self.policy.budgets.iter().filter(draws);
+        let drawn = policy.budgets.iter().filter(draws);
         Candidate {
             rank: 0,
             action_id: action.id.clone(),
@@ -459,11 +496,11 @@ impl<'a> Round<'a> {
             expires_at,
             mandatory: action.spec.mandatory,
             cost_minor: treatment.cost_minor,
-            priority: factors.priority(),
+            priority,
             factors,
             maturity,
-            choice_probability: 0.0,
-            counted: self.counted_by(&subject).is_some(),
+            choice_probability,
+            counted: counted_by(policy, &subject, question).is_some(),
             budgets: drawn.map(|(id, _)| id.clone()).collect(),
             exempt_from,
         }
