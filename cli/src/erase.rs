@@ -63,8 +63,7 @@ const NOT_ERASED: [&str; 3] = [
 
 /// Hides first, then deletes; a run that is killed half way has hidden all, and the next one deletes the rest.
 pub fn run(args: &Args) -> Outcome {
-    let customer = CustomerId::new(args.customer_id.clone())
-        .map_err(|error| Failure::call(format!("{:?} is no customer id: {error}", args.customer_id)))?;
+    let customer = CustomerId::new(args.customer_id.clone()).map_err(Failure::call)?;
     let folder = Folder::open(&args.project)?;
     let now = Clock::system().now();
     let runtime = tokio::runtime::Runtime::new()?;

@@ -27,6 +27,7 @@ use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -58,6 +59,8 @@ pub fn routes() -> Router<App> {
         .route("/console/assets/console.css", get(assets::css))
         .route("/console/assets/htmx.min.js", get(assets::htmx))
         .layer(middleware::from_fn(harden))
+        // Pages hold no secret that a guess of the caller's could stand beside.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 
 /// What goes with every answer of the console, unless the handler knew better.

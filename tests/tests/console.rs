@@ -405,6 +405,9 @@ async fn the_first_page_is_below_100_kb_and_asks_nobody_else() {
     for outside in ["http://", "https://", "style=\"", "onclick", "<style"] {
         assert!(!page.text.contains(outside), "{outside}");
     }
+    let packed = browser.ask("GET", "/console/at-risk", &[("accept-encoding", "gzip")], "").await;
+    assert_eq!((packed.header("content-encoding"), packed.header("vary")), ("gzip", "accept-encoding"));
+    assert!(packed.header("content-security-policy").contains("default-src"), "what hardens a page stays");
     let scripts: Vec<&str> = page.text.split("<script").skip(1).collect();
     assert!(
         scripts
