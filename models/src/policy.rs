@@ -17,6 +17,7 @@ pub mod situation;
 mod facts;
 mod check;
 mod funnel;
+mod bid;
 mod arbitration;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,7 +237,7 @@ pub fn decide(policy: &Policy, situation: &Situation, question: &Question) -> De
         bids.extend(funnel::fall_back(policy, situation, question));
     }
     arbitration::order(policy, &mut bids, situation.seed);
-    let funnel::Offered { actions, outranked, why } = funnel::offer(policy, situation, question, bids);
+    let bid::Offered { actions, outranked, why } = bid::offer(policy, situation, question, bids);
     suppressed.extend(why);
     Decision {
         outcome: outcome(!actions.is_empty(), situation.control.policy, lacking),

@@ -1,8 +1,8 @@
 //! Arbitration: the order of the candidates, and how much each factor has to do with it.
 
 use super::Policy;
+use super::bid::Bid;
 use super::exploration::Arm;
-use super::funnel::Bid;
 use crate::decision::{Candidate, Factors};
 use crate::units::{Probability, Seed};
 
