@@ -36,6 +36,7 @@ mod error;
 mod exports;
 mod item;
 mod orders;
+mod partition;
 mod prices;
 mod quotes;
 mod reservations;

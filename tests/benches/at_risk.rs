@@ -65,8 +65,9 @@ fn main() {
         customers.iter().filter_map(|state| snapshot::score(&app, &stored(&app, state))).take(1000).collect();
     let lengths: &[usize] = if lengths.is_empty() { &[10_000, 1_000_000] } else { &lengths };
     laid_out(Path::new(folder), &rows, lengths);
-    pages(&runtime, (&app, &key), &table, &rows, lengths);
-    runtime.block_on(console(&app, &key));
+    let base = runtime.block_on(serve(&app));
+    pages(&runtime, (&base, &key), &table, &rows, lengths);
+    runtime.block_on(console(&base, &key));
 }
 
 fn run(command: &mut Command) {
@@ -184,7 +185,7 @@ fn lay_out(file: &Path, length: usize) {
 /// Pages of 50 by 8 clients at a time, of lists of generated customers.
 fn pages(
     runtime: &tokio::runtime::Runtime,
-    (app, key): (&App, &str),
+    (base, key): (&str, &str),
     table: &Store,
     rows: &[AtRisk],
     lengths: &[usize],
@@ -194,7 +195,7 @@ fn pages(
     let ids: Vec<String> = lengths.iter().map(|length| format!("bench-{length}")).collect();
     ids.iter().zip(lengths).for_each(|(id, length)| runtime.block_on(generate(table, id, rows, *length)));
     // In turns, behind a round that warms the service up.
-    let round = |_| ids.iter().map(|id| runtime.block_on(ask(app, key, id))).collect::<Vec<_>>();
+    let round = |_| ids.iter().map(|id| runtime.block_on(ask(base, key, id))).collect::<Vec<_>>();
     let asked: Vec<Vec<(f64, f64)>> = (0..=N_ROUNDS).map(round).skip(1).collect();
     for (at, length) in lengths.iter().enumerate() {
         let p50 = median(asked.iter().map(|round| round[at].0).collect());
@@ -243,12 +244,11 @@ async fn generate(table: &Store, id: &str, rows: &[AtRisk], length: usize) {
 }
 
 /// The console's first page of the newest list, as a browser that has nothing yet gets it, with what it brings along.
-async fn console(app: &App, key: &str) {
-    let base = serve(app).await;
+async fn console(base: &str, key: &str) {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let form = client
         .post(format!("{base}/console/sign-in"))
-        .header("origin", &base)
+        .header("origin", base)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(format!("key={key}&next=/console/at-risk"));
     let signed_in = form.send().await.unwrap();
@@ -300,8 +300,7 @@ struct Asked<'a> {
 }
 
 /// Median and 99th percentile, in milliseconds.
-async fn ask(app: &App, key: &str, id: &str) -> (f64, f64) {
-    let base = serve(app).await;
+async fn ask(base: &str, key: &str, id: &str) -> (f64, f64) {
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..N_CLIENTS {
         let (first, key) = (format!("{base}/v1/at-risk?limit=50&snapshot_id={id}"), key.to_owned());

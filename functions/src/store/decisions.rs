@@ -9,7 +9,6 @@ use super::error::StoreError;
 use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, Item, PK, SK, live, read_text};
 use super::scan::Scan;
 use super::{Loaded, Store};
-use aws_sdk_dynamodb::types::AttributeValue;
 
 const DECISION: &str = "decision#";
 const LOG: &str = "log";
@@ -91,23 +90,8 @@ impl Store {
         decision_id: &str,
         now_seconds: i64,
     ) -> Result<Option<LoggedDecision>, StoreError> {
-        let pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":pk", AttributeValue::S(partition(decision_id)))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await;
-        let items = pages.map_err(|error| self.named("Query", &error))?;
         let (mut document, mut outcomes) = (None, Vec::new());
-        for item in items {
-            let Some(item) = live(Some(item), now_seconds)? else { continue };
+        for item in self.partition(&partition(decision_id), now_seconds).await? {
             match read_text(&item, SK)? {
                 LOG => document = Some(read_json(&item)?),
                 sk if sk.starts_with(OUTCOME) => outcomes.push(read_json(&item)?),

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use nextbest_models::customer::CustomerId;
 use nextbest_models::units::Timestamp;
 use serde_json::Value;
 
 use super::error::StoreError;
-use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, ERASED_AT, Item, PK, SK, key, live, read_text};
+use super::item::{Attributes, CUSTOMER_ID, DOCUMENT, ERASED_AT, Item, PK, SK, key, read_text};
 use super::prices::Holder;
 use super::scan::Scan;
 use super::{Store, Subject, stages};
@@ -52,23 +52,8 @@ impl Store {
 
     /// The marks that have not expired.
     pub async fn erasures(&self, now_seconds: i64) -> Result<Erasures, StoreError> {
-        let pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":pk", AttributeValue::S(ERASED.to_owned()))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<_>, _>>()
-            .await;
-        let items = pages.map_err(|error| self.named("Query", &error))?;
         let mut erased = HashMap::new();
-        for item in items {
-            let Some(item) = live(Some(item), now_seconds)? else { continue };
+        for item in self.partition(ERASED, now_seconds).await? {
             let at = read_text(&item, ERASED_AT)?;
             let at = at.parse().map_err(|_| StoreError::corrupt(ERASED, format!("{at:?} is no instant")))?;
             erased.insert(read_text(&item, SK)?.to_owned(), at);

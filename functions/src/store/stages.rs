@@ -4,14 +4,13 @@
 //! The key says what happened, so writing it again changes nothing: the fold that brings a change about writes it,
 //! and the nightly run writes those of the last days, which silence brought or a lost write left out.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use nextbest_models::customer::CustomerId;
 use nextbest_models::event::Event;
 use nextbest_models::lifecycle::Transition;
 
 use super::decisions::read_json;
 use super::error::StoreError;
-use super::item::{Attributes, DOCUMENT, Item, PK, SK, live};
+use super::item::{DOCUMENT, Item};
 use super::{Loaded, Store};
 
 const STAGE: &str = "stage#";
@@ -44,23 +43,7 @@ impl Store {
         customer: &CustomerId,
         now_seconds: i64,
     ) -> Result<Vec<Event>, StoreError> {
-        let pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND begins_with(#sk, :stage)")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_names("#sk", SK)
-            .expression_attribute_values(":pk", AttributeValue::S(partition(customer)))
-            .expression_attribute_values(":stage", AttributeValue::S(STAGE.to_owned()))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<Vec<Attributes>, _>>()
-            .await;
-        let items = pages.map_err(|error| self.named("Query", &error))?;
-        let alive = items.into_iter().map(|item| live(Some(item), now_seconds)).filter_map(Result::transpose);
-        alive.map(|item| read_json(&item?)).collect()
+        let items = self.partition(&partition(customer), now_seconds).await?;
+        items.iter().map(read_json).collect()
     }
 }
