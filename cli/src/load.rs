@@ -119,6 +119,7 @@ pub async fn load(
         let (log, schema) = (log.clone(), folder.project.schema.clone());
         tokio::task::spawn_blocking(move || customers(&log, &schema, bucket, as_of))
     };
+    snapshot::begin_anew(store).await?;
     let mut buckets = (0..log.n_buckets()).map(fold_bucket_of);
     let (mut next, mut ledgers, mut orders) = (buckets.next(), Ledgers::new(), Orders::new());
     while let Some(folded) = next {

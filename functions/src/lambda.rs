@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics;
+use crate::snapshot::SnapshotError;
 use crate::store::Store;
 use crate::{hopper, learn, snapshot};
 
@@ -47,11 +48,20 @@ pub fn run_decisions(routes: fn() -> Router<App>) -> Result<(), Error> {
 }
 
 /// Runs the snapshot as a Lambda function behind a schedule until the service ends it; what the schedule sends is
-/// ignored, what failed is reported to it.
+/// ignored, what failed is reported to it, so that it runs again and goes on.
 pub fn run_snapshot() -> Result<(), Error> {
     block_on(async {
         let app = open().await?;
-        let build = |_: LambdaEvent<IgnoredAny>| async { snapshot::build(&app).await.map_err(Error::from) };
+        let build = |_: LambdaEvent<IgnoredAny>| async {
+            match snapshot::build(&app).await {
+                // Two invocations of one night: running again would take the build away from the one that goes on.
+                Err(error @ SnapshotError::TakenOver { .. }) => {
+                    tracing::warn!(%error, "left to the other run");
+                    Ok(None)
+                }
+                built => built.map(Some).map_err(Error::from),
+            }
+        };
         lambda_runtime::run(service_fn(build)).await
     })
 }

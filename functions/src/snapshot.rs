@@ -1,5 +1,5 @@
 //! The at-risk snapshot: every customer who is still active scored once, and listed in up to five orders. Built nightly; a
-//! run that fails, or is killed, leaves the last snapshot in use, and the next run begins its own.
+//! run that fails, or is killed, leaves the last snapshot in use, and the next run goes on where it stood.
 //!
 //! Rows pass through sorted runs on disk, so memory does not grow with customers; pages and curves are written as the
 //! runs are merged, the pointer last. An order is listed only where its number is there: without an uplift model nobody can be
@@ -16,23 +16,26 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::clock::{self, NoEntropy};
+use crate::clock::NoEntropy;
 use crate::events::{self, expiry_seconds};
 use crate::learn::learn;
-use crate::store::{Listing, PAGE_SIZE, Series, StoreError, StoredCustomer};
+use crate::store::{Listing, PAGE_SIZE, Series, Store, StoreError, StoredCustomer};
 
 pub mod curve;
 mod order;
+mod progress;
 mod row;
 mod rows;
 mod sorting;
 
 pub use curve::Cutoff;
 pub use order::Order;
+pub use progress::RESUME_HOURS;
 pub use row::{AtRisk, CHURN, Clv, ClvBasis, Contactable, Recommended, SAVE, SaveUplift};
 pub use rows::Rows;
 
 use curve::Totals;
+use progress::Progress;
 use row::Scorers;
 pub(crate) use row::{HIGH, MEDIUM};
 use rows::InOrder;
@@ -59,6 +62,18 @@ pub enum SnapshotError {
     /// No id for the snapshot.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// Another run goes on with the build: it will publish it.
+    #[error("another run went on with the build of {snapshot_id}")]
+    TakenOver {
+        /// What both build.
+        snapshot_id: String,
+    },
+    /// What an earlier run laid aside is not there.
+    #[error("what an earlier run laid aside is gone: {chunk}; the next run begins anew")]
+    ChunkGone {
+        /// Its name.
+        chunk: String,
+    },
     /// Rows cannot be laid aside while they are sorted.
     #[error("the rows cannot be sorted in {folder}: {source}; it needs some hundred bytes a customer and order", folder = std::env::temp_dir().display())]
     Sorting {
@@ -77,6 +92,8 @@ pub struct Built {
     pub n_customers: usize,
     /// Customers that were looked at.
     pub n_scanned: usize,
+    /// Of these, by runs before this one, which did not come to their end.
+    pub n_taken_over: usize,
     /// Items it takes.
     pub n_pages: usize,
 }
@@ -125,31 +142,47 @@ pub const fn curve_of(order: Order) -> &'static str {
     }
 }
 
-/// Builds a snapshot and makes it the current one.
+/// Builds a snapshot and makes it the current one, going on with what a run before laid aside.
 pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let artifact = app.artifact.as_ref().ok_or(SnapshotError::NoModel)?;
     // What outcomes taught moves what is recommended; without it the list is the list of yesterday's beliefs.
     if let Err(error) = learn(app).await {
         tracing::error!(%error, "nothing was learned from outcomes");
     }
-    let now = app.clock.now();
+    let mut progress = Progress::begin(app, artifact, app.clock.now()).await?;
+    let (snapshot_id, now) = (progress.snapshot_id().to_owned(), progress.as_of());
     let scorers = Scorers::of(app, artifact, now).ok_or(SnapshotError::NoModel)?;
-    let mut rows = Rows::new(Order::ALL.into_iter().filter(|order| scorers.tells(*order)));
-    let n_scanned = scan(app, &scorers, &mut rows, now).await?;
+    let told = Order::ALL.into_iter().filter(|order| scorers.tells(*order));
+    let mut rows = Rows::new(told.filter(|order| !progress.is_written(*order)));
+    let n_taken_over = progress.n_scanned();
+    if let Err(error) = progress.take_over(&mut rows).await {
+        if matches!(error, SnapshotError::ChunkGone { .. }) {
+            progress.end().await?;
+        }
+        return Err(error);
+    }
+    scan(app, &scorers, &mut progress, &mut rows).await?;
     let totals = *rows.totals();
-    let snapshot_id = clock::new_id("snap")?;
     let expires = expiry_seconds(now, KEEP_DAYS);
-    let (mut orders, mut n_pages) = (Vec::new(), 0);
     for listed in rows.in_order() {
         let (order, rows) = listed?;
-        n_pages += write(app, &snapshot_id, order, rows, expires).await?;
-        orders.push(order);
+        let n_items = write(app, &snapshot_id, order, rows, expires).await?;
+        progress.wrote(order, n_items).await?;
     }
+    let orders = progress.written().iter().map(|(order, _)| *order).collect();
+    let n_pages = progress.written().iter().map(|(_, n_items)| n_items).sum();
+    let n_scanned = progress.n_scanned();
     let header = header(app, artifact, orders, &totals, n_scanned, now);
     app.store.publish_snapshot(Series::AtRisk, &snapshot_id, &header, expires).await?;
+    progress.end().await?;
     let n_customers = totals.n_customers;
-    tracing::info!(snapshot_id, n_customers, n_scanned, n_pages, "snapshot built");
-    Ok(Built { snapshot_id, n_customers, n_scanned, n_pages })
+    tracing::info!(snapshot_id, n_customers, n_scanned, n_taken_over, n_pages, "snapshot built");
+    Ok(Built { snapshot_id, n_customers, n_scanned, n_taken_over, n_pages })
+}
+
+/// Gives up a build that a run left: of states that are replaced, nothing that was scored holds.
+pub async fn begin_anew(store: &Store) -> Result<(), StoreError> {
+    store.forget_build(Series::AtRisk).await
 }
 
 /// The row of a customer as they are stored; none without a churn model, or when they are no longer one by the activity rule.
@@ -158,25 +191,23 @@ pub fn score(app: &App, stored: &StoredCustomer) -> Option<AtRisk> {
     Scorers::of(app, app.artifact.as_ref()?, app.clock.now())?.row(stored)
 }
 
-/// Every customer scored, and their changes of stage logged; how many were looked at.
+/// Every customer scored who is not yet, and their changes of stage logged.
 async fn scan(
     app: &App,
     scorers: &Scorers<'_>,
+    progress: &mut Progress<'_>,
     rows: &mut Rows,
-    now: Timestamp,
-) -> Result<usize, SnapshotError> {
-    let mut n_scanned = 0;
-    for segment in 0..SEGMENTS {
-        let mut scan = app.store.scan_customers(segment, SEGMENTS);
+) -> Result<(), SnapshotError> {
+    while let Some(mut scan) = progress.scan() {
         while let Some(page) = scan.next(&app.project.schema).await? {
-            n_scanned += page.len();
-            log_changes(app, &page, now).await?;
+            log_changes(app, &page, progress.as_of()).await?;
             // In the order of the page, whoever scored them.
             let scored: Vec<AtRisk> = page.par_iter().filter_map(|stored| scorers.row(stored)).collect();
+            progress.lay_aside(&scored, page.len(), scan.position()?).await?;
             scored.into_iter().try_for_each(|row| rows.push(row))?;
         }
     }
-    Ok(n_scanned)
+    Ok(())
 }
 
 /// Writes the list in one order and its curve; returns how many pages they took.

@@ -14,10 +14,11 @@
 //! locks#HOLDER locks      document S, version N
 //! orders#SKU   hour#NNNNNNN          units N
 //! snapshot#ID  header     document S
-//! snapshot#ID#ORDER#SHARD page#NNNNNNN        packed B (100 customers)
+//! snapshot#ID#ORDER#SHARD page#NNNNNNN        packed B (50 customers)
 //! snapshot     current    snapshot_id S
+//! snapshot     building   document S, version N, writer S         (a build that is under way)
 //! hopper#ID    header     document S
-//! hopper#ID#ORDER#SHARD   page#NNNNNNN        packed B (100 contacts)
+//! hopper#ID#ORDER#SHARD   page#NNNNNNN        packed B (50 contacts)
 //! hopper       current    snapshot_id S
 //! export#ID    export     document S (who pulled what)
 //! erased       SHA256     erased_at S (of a customer's id: hidden from snapshots built before)

@@ -202,7 +202,7 @@ impl Store {
     }
 
     /// Writes `item` if the stored one still has version `before` (0: if there is none); false if it has not.
-    async fn write_if_version(&self, item: Attributes, before: i64) -> Result<bool, StoreError> {
+    pub(super) async fn write_if_version(&self, item: Attributes, before: i64) -> Result<bool, StoreError> {
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = if before == 0 {
             request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", PK)
@@ -224,6 +224,17 @@ impl Store {
     pub const fn scan_customers(&self, segment: i32, n_segments: i32) -> CustomerScan<'_> {
         CustomerScan(Scan::new(self, CUSTOMER, Some(STATE_SK), segment, n_segments))
     }
+
+    /// The rest of such a scan, behind where another stood.
+    #[must_use]
+    pub fn scan_customers_behind(
+        &self,
+        segment: i32,
+        n_segments: i32,
+        position: &(String, String),
+    ) -> CustomerScan<'_> {
+        CustomerScan(self.scan_customers(segment, n_segments).0.behind(position))
+    }
 }
 
 /// A running scan of customers.
@@ -235,6 +246,11 @@ impl CustomerScan<'_> {
     pub async fn next(&mut self, schema: &Schema) -> Result<Option<Vec<StoredCustomer>>, StoreError> {
         let Some(items) = self.0.next().await? else { return Ok(None) };
         items.iter().map(|item| decode(item, schema)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Where it stands; none at the segment's end.
+    pub fn position(&self) -> Result<Option<(String, String)>, StoreError> {
+        self.0.position()
     }
 }
 

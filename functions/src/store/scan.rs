@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Store;
 use super::error::StoreError;
-use super::item::{Attributes, PK, SK};
+use super::item::{Attributes, PK, SK, key, read_text};
 use super::retry::Backoff;
 
 /// A page that is throttled is asked for again: a scan of hours does not begin anew for it.
@@ -41,6 +41,18 @@ impl<'a> Scan<'a> {
     /// Of every item there is.
     pub(super) const fn all(store: &'a Store) -> Self {
         Self { store, partition: None, sort: None, segment: 0, n_segments: 1, start: None, done: false }
+    }
+
+    /// Behind the item of this key, as [`Scan::position`] told it.
+    pub(super) fn behind(mut self, (pk, sk): &(String, String)) -> Self {
+        self.start = Some(key(pk, sk));
+        self
+    }
+
+    /// The key of the item that was read last, from which another scan of the segment goes on; none at the segment's end.
+    pub(super) fn position(&self) -> Result<Option<(String, String)>, StoreError> {
+        let keys = |last| Ok((read_text(last, PK)?.to_owned(), read_text(last, SK)?.to_owned()));
+        self.start.as_ref().map(keys).transpose()
     }
 
     /// The next page, possibly empty; none at the end.

@@ -16,13 +16,17 @@ use serde::de::DeserializeOwned;
 use super::Store;
 use super::decisions::read_json;
 use super::error::StoreError;
-use super::item::{Attributes, DOCUMENT, Item, PACKED, PK, SNAPSHOT_ID, key, live, read_bytes, read_text};
+use super::item::{
+    Attributes, DOCUMENT, Item, PACKED, PK, SNAPSHOT_ID, VERSION, WRITER, key, live, read_bytes, read_number,
+    read_text,
+};
 
 /// Rows on one page of a snapshot.
 pub const PAGE_SIZE: usize = 50;
 
 const HEADER: &str = "header";
 const CURRENT: &str = "current";
+const BUILDING: &str = "building";
 /// Pages of one partition.
 const SHARD_PAGES: usize = 50;
 /// Most bytes that a page unpacks to: some hundred times a page as it is.
@@ -114,6 +118,43 @@ impl Store {
         let pointer = Item::new(series.name(), CURRENT).text(SNAPSHOT_ID, snapshot_id).build()?;
         let request = self.client.put_item().table_name(&self.table).set_item(Some(pointer));
         request.send().await.map(|_| ()).map_err(|error| self.named("PutItem", &error))
+    }
+
+    /// The record of a build that is under way or was left, and its version; the record is none where it is of another form.
+    pub async fn build_record<R: DeserializeOwned>(
+        &self,
+        series: Series,
+    ) -> Result<Option<(Option<R>, i64)>, StoreError> {
+        let item = self.read(series.name(), BUILDING).await?;
+        item.map(|item| Ok((read_json(&item).ok(), read_number(&item, VERSION)?))).transpose()
+    }
+
+    /// Writes the record of a build in place of version `before`, 0 for none; false where another than `run` wrote it meanwhile.
+    pub async fn keep_build_record<R: Serialize>(
+        &self,
+        series: Series,
+        record: &R,
+        run: &str,
+        before: i64,
+        expires_at_seconds: i64,
+    ) -> Result<bool, StoreError> {
+        let item = Item::new(series.name(), BUILDING)
+            .text(DOCUMENT, to_json(series.name(), record)?)
+            .text(WRITER, run)
+            .number(VERSION, before + 1);
+        if self.write_if_version(item.expires(expires_at_seconds).build()?, before).await? {
+            return Ok(true);
+        }
+        // An answer that was lost on the way is given again as a conflict with ourselves.
+        let Some(item) = self.read(series.name(), BUILDING).await? else { return Ok(false) };
+        Ok(read_text(&item, WRITER)? == run && read_number(&item, VERSION)? == before + 1)
+    }
+
+    /// Deletes the record of a build.
+    pub async fn forget_build(&self, series: Series) -> Result<(), StoreError> {
+        let request = self.client.delete_item().table_name(&self.table);
+        let request = request.set_key(Some(key(series.name(), BUILDING)));
+        request.send().await.map(|_| ()).map_err(|error| self.named("DeleteItem", &error))
     }
 
     /// The id of the newest complete snapshot.
