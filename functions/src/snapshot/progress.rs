@@ -114,7 +114,7 @@ impl<'a> Progress<'a> {
             for number in 0..*n_chunks {
                 let name = name(run, number);
                 let chunk = self.store.snapshot_page::<AtRisk>(self.listing(&name), 0).await?;
-                let chunk = chunk.ok_or_else(|| SnapshotError::ChunkGone { chunk: name })?;
+                let chunk = chunk.ok_or(SnapshotError::ChunkGone { chunk: name })?;
                 chunk.into_iter().try_for_each(|row| rows.push(row))?;
             }
         }
