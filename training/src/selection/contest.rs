@@ -158,7 +158,11 @@ fn blend(entrants: &[Result<Entrant, LearnError>], outcomes: &[bool], folds: &[u
 }
 
 /// Runs `fit` on every item, two at a time where memory allows; the answers stand in the order of the items.
-fn at_most_two<T: Sync, R: Send>(sample: &Sample<'_>, items: &[T], fit: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn at_most_two<T: Sync, R: Send>(
+    sample: &Sample<'_>,
+    items: &[T],
+    fit: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     let n_cells = sample.n_rows() * sample.dataset().columns().len();
     let at_once = if n_cells < MANY_CELLS { 2 } else { 1 };
     items.chunks(at_once).flat_map(|few| few.par_iter().map(&fit).collect::<Vec<_>>()).collect()

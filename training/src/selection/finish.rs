@@ -8,7 +8,7 @@ use nextbest_models::propensity::Calibration;
 
 use super::blend::Blended;
 use super::choice::{Choice, simplest_of_equals};
-use super::contest::{Contender, Contest};
+use super::contest::{Contender, Contest, at_most_two};
 use super::{
     BlendMember, Candidate, Prediction, PropensityReport, PropensityRequest, TrainedPropensity,
     ValidationSummary,
@@ -99,15 +99,14 @@ fn finalist(
     contest: &Contest<'_>,
     contender: &Contender,
 ) -> Result<Arc<dyn Fitted>, LearnError> {
-    let mut members = Vec::new();
-    for &(number, weight) in &contender.members {
+    let refitted = at_most_two(&contest.all, &contender.members, |&(number, weight)| {
         let settled = contest.entrants[number].as_ref().map(|entrant| entrant.settled.as_slice());
         let learner = &learners[number];
         let rows = contest.all.thinned(learner.max_rows(), request.seed);
-        let member: Arc<dyn Fitted> =
-            Arc::from(learner.refit(&rows, request.seed, settled.unwrap_or_default())?);
-        members.push((weight, member));
-    }
+        let member = learner.refit(&rows, request.seed, settled.unwrap_or_default())?;
+        Ok((weight, Arc::<dyn Fitted>::from(member)))
+    });
+    let members: Vec<(f64, Arc<dyn Fitted>)> = refitted.into_iter().collect::<Result<_, LearnError>>()?;
     match &members[..] {
         [(_, only)] => Ok(Arc::clone(only)),
         _ => Ok(Arc::new(Blended { intercept: contender.intercept, members })),
