@@ -1,7 +1,8 @@
 //! Demand by price: events counted into SKU-weeks, then a curve per SKU.
 //!
 //! [`DemandTable`] takes events one at a time (its order and how it is split do not matter: all sums are integers) and
-//! gives [`Observation`]s; `estimate` holds the estimators, `slopes` what own prices do, `cross` what neighbours' prices do, `fit` the model. Nothing here reads a file.
+//! gives [`Observation`]s; `estimate` holds the estimators, `slopes` what own prices do,
+//! `grounding` what weeks without an experiment add, `cross` what neighbours' prices do, `fit` the model. Nothing here reads a file.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +13,9 @@ use serde::Serialize;
 mod debias;
 pub mod estimate;
 mod shocks;
+mod weeks;
 mod slopes;
+mod grounding;
 pub mod cross;
 mod records;
 pub mod fit;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nextbest_models::units::Seed;
 
-use super::fit::{DemandOptions, Series};
+use super::fit::{DemandOptions, Series, Which};
 use super::slopes::enough;
 use crate::elasticity::weeks::{self, Debiased, SkuWeek};
 use crate::metrics::Estimate;
@@ -39,7 +39,7 @@ fn slopes(
     series: &[Series<'_>],
     options: &DemandOptions,
 ) -> Result<(Debiased, Vec<Option<u32>>), &'static str> {
-    let told: Vec<usize> = (0..series.len()).filter(|&at| enough(&series[at], false, options)).collect();
+    let told: Vec<usize> = (0..series.len()).filter(|&at| enough(&series[at], Which::All, options)).collect();
     let weeks = || told.iter().flat_map(|&at| series[at].weeks.iter());
     let (n_silent, n) = (weeks().filter(|week| week.units <= 0).count(), weeks().count());
     if n_silent as f64 > MAX_SILENT * n as f64 {

@@ -1,80 +1,11 @@
-//! Estimators of price elasticity: one SKU's own, the pooled plain one, and shrinkage between them.
+//! Estimators of price elasticity: the pooled plain one, and shrinkage between SKUs' own.
 //!
-//! Own: Poisson pseudo maximum likelihood with a log link, `E units = exp(a + e * x + offset)`, consistent for any
-//! distribution with that mean (Gourieroux, Monfort & Trognon 1984), zeros included; robust standard error. Plain:
-//! log-log least squares with group effects. Shrinkage: normal-normal, between-SKU variance by DerSimonian & Laird
+//! Plain: log-log least squares with group effects. Shrinkage: normal-normal, between-SKU variance by DerSimonian & Laird
 //! (1986). None of them knows why a price was set: on prices set by someone who saw demand all are biased.
 
 use serde::Serialize;
 
 use crate::metrics::Estimate;
-
-/// Newton steps of the Poisson fit.
-const MAX_STEPS: usize = 50;
-
-/// A slope with what it was estimated from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Slope {
-    /// Expected logarithm of units where `x` and the offset are 0.
-    pub intercept: f64,
-    /// Change of it per unit of `x`.
-    pub slope: Estimate,
-}
-
-/// Poisson regression of `units` on one column `x` (log price over reference) with known `offsets` (logarithms).
-///
-/// The standard error is the sandwich of White (1980) in the form HC3 of MacKinnon & White (1985), each residual as if
-/// its week had been left out: a year holds few weeks. `None` where the fit does not
-/// converge, or nothing was sold.
-#[must_use]
-pub fn poisson(units: &[f64], x: &[f64], offsets: &[f64]) -> Option<Slope> {
-    let n = units.len() as f64;
-    let exposure: f64 = offsets.iter().map(|offset| offset.exp()).sum();
-    let total: f64 = units.iter().sum();
-    if n < 3.0 || total <= 0.0 || exposure <= 0.0 {
-        return None;
-    }
-    let (mut a, mut e) = ((total / exposure).ln(), 0.0);
-    for _ in 0..MAX_STEPS {
-        let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
-        for ((y, x), offset) in units.iter().zip(x).zip(offsets) {
-            let mean = (a + e * x + offset).clamp(-50.0, 50.0).exp();
-            g = [g[0] + y - mean, g[1] + (y - mean) * x];
-            h = [h[0] + mean, h[1] + mean * x, h[2] + mean * x * x];
-        }
-        let det = h[0] * h[2] - h[1] * h[1];
-        if det <= 1e-12 * h[0] * h[0] {
-            return None;
-        }
-        let (da, de) = ((h[2] * g[0] - h[1] * g[1]) / det, (h[0] * g[1] - h[1] * g[0]) / det);
-        // Steps are bounded: far from the optimum the quadratic misleads.
-        let scale = 1.0 / (da.abs() / 2.0).max(de.abs() / 5.0).max(1.0);
-        (a, e) = (a + scale * da, e + scale * de);
-        if da.abs() < 1e-10 && de.abs() < 1e-9 {
-            return sandwich(units, x, offsets, a, e);
-        }
-    }
-    None
-}
-
-fn sandwich(units: &[f64], x: &[f64], offsets: &[f64], a: f64, e: f64) -> Option<Slope> {
-    let means: Vec<f64> = x.iter().zip(offsets).map(|(x, offset)| (a + e * x + offset).exp()).collect();
-    let sum = |of: fn(f64) -> f64| means.iter().zip(x).map(|(mean, &x)| mean * of(x)).sum::<f64>();
-    let h = [sum(|_| 1.0), sum(|x| x), sum(|x| x * x)];
-    let det = h[0] * h[2] - h[1] * h[1];
-    // The second row of the inverse of h: (-h1, h0) / det.
-    let (r0, r1) = (-h[1] / det, h[0] / det);
-    let terms = units.iter().zip(x).zip(&means).map(|((y, x), mean)| {
-        let leverage = mean * (h[2] - 2.0 * h[1] * x + h[0] * x * x) / det;
-        let left_out = (y - mean) / (1.0 - leverage).max(0.05);
-        ((r0 + r1 * x) * left_out).powi(2)
-    });
-    let variance: f64 = terms.sum();
-    // Never surer than a Poisson count would be: few weeks can fit by luck.
-    let poisson = h[0] / det;
-    let slope = Estimate { value: e, se: variance.max(poisson).sqrt() };
-    (slope.value.is_finite() && slope.se.is_finite()).then_some(Slope { intercept: a, slope })
-}
 
 /// Least squares of `ln units` on `ln price` with one intercept per group: the plain specification of textbooks.
 ///
@@ -210,6 +141,12 @@ pub fn shrink(own: Option<Estimate>, population: &Population) -> Estimate {
     updated(Estimate { value: population.mean.value, se: prior.sqrt() }, own)
 }
 
+/// `estimate` with an error beside its own.
+#[must_use]
+pub fn widened(estimate: Estimate, se: f64) -> Estimate {
+    Estimate { se: estimate.se.hypot(se), ..estimate }
+}
+
 /// A belief N(value, se^2) given that the number is negative: mean, standard deviation, 2.5 % and 97.5 % points.
 ///
 /// Economic sense is put in as knowledge, not by clipping: an estimate far below 0 stays as it is, one near or above
@@ -286,17 +223,6 @@ pub fn normal_quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn poisson_solves_what_is_exact() {
-        let x: Vec<f64> = (0..10).map(|k| f64::from(k) / 10.0 - 0.4).collect();
-        let offsets: Vec<f64> = (0..10).map(|k| f64::from(k % 3) / 5.0).collect();
-        let units: Vec<f64> = x.iter().zip(&offsets).map(|(x, o)| (3.0 - 2.5 * x + o).exp()).collect();
-        let found = poisson(&units, &x, &offsets).unwrap();
-        assert!((found.slope.value + 2.5).abs() < 1e-8 && (found.intercept - 3.0).abs() < 1e-8);
-        assert_eq!(poisson(&units, &[0.1; 10], &offsets), None, "a price that never moves tells nothing");
-        assert_eq!(poisson(&[0.0; 10], &x, &offsets), None);
-    }
 
     #[test]
     fn a_share_is_believed_between_its_bounds() {

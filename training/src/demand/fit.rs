@@ -1,8 +1,8 @@
 //! The demand model: own estimates per SKU, shrunk toward category and all, forced negative, ready to seal.
 //!
-//! Where an experiment set enough prices, only its weeks tell the slope, because prices set by someone who saw demand
-//! tell little of what demand does to them; else all weeks are used, net of what the weeks before tell where that can be
-//! done (`debias`), and the report says that they were not randomised.
+//! Where an experiment set enough prices, its weeks tell the slopes' level, because prices set by someone who saw demand
+//! tell little of what they do to it; other weeks then tell how SKUs differ (`grounding`). Else all weeks are used, net of what
+//! the weeks before tell where that can be done (`debias`), and the report says that they were not randomised.
 //! Own slopes come from `slopes`, what neighbours' prices do from `cross`.
 
 use std::collections::BTreeMap;
@@ -16,10 +16,12 @@ use super::Observation;
 use super::cross::{self, CrossEffect, Held};
 use super::debias;
 use super::estimate::{
-    Population, believed_spread, population, population_of_spread, shrink, spread_within, within_log_log,
+    Population, believed_spread, population, population_of_spread, shrink, spread_within, widened,
+    within_log_log,
 };
+use super::grounding::Grounding;
 use super::records::{cross_record, group_records, sku_record};
-use super::slopes::{enough, own_slopes};
+use super::slopes::{Common, enough, own_slopes};
 use crate::metrics::Estimate;
 
 /// Scale of the standard deviation by which mean slopes of categories differ, beforehand: the elasticities that studies find
@@ -83,6 +85,8 @@ pub struct DemandReport {
     pub categories: BTreeMap<String, Population>,
     /// What a price above the one buyers are used to does beside its slope, per unit of log price, as estimated.
     pub loss: Option<Estimate>,
+    /// What slopes of weeks outside an experiment are biased by, where they are used beside it.
+    pub grounding: Option<Grounding>,
     /// What a price does to the other SKUs, by category; none of those whose weeks do not tell.
     pub cross: BTreeMap<String, CrossEffect>,
     /// Every record of the model.
@@ -100,6 +104,16 @@ pub struct TrainedDemand {
     pub sealed: Vec<u8>,
     /// For the report.
     pub report: DemandReport,
+}
+
+/// Which weeks are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Whose price an experiment drew.
+    Drawn,
+    /// Whose price none drew.
+    Undrawn,
 }
 
 /// One SKU's weeks, in logarithms.
@@ -129,13 +143,12 @@ pub fn fit(
     if series.is_empty() {
         return Err(FitError::NoSales);
     }
-    let tells = |series: &Series<'_>, only: bool| enough(series, only, &options);
-    let n_by_experiment = series.iter().filter(|series| tells(series, true)).count();
-    let n_by_all = series.iter().filter(|series| tells(series, false)).count();
+    let tells = |which| series.iter().filter(|series| enough(series, which, &options)).count();
+    let (n_by_experiment, n_by_all) = (tells(Which::Drawn), tells(Which::All));
     let randomised_only = n_by_experiment > 0 && 2 * n_by_experiment >= n_by_all;
-    let loss = own_slopes(&mut series, randomised_only, &options);
+    let common = own_slopes(&mut series, randomised_only, &options);
     let (debiased, note) = if randomised_only { (None, None) } else { debias::take(&mut series, &options) };
-    let mut report = believe(observations, &series, randomised_only, loss, options);
+    let mut report = believe(observations, &series, randomised_only, common, options);
     report.debiased = debiased;
     report.notes.extend(note);
     let metadata = ModelMetadata {
@@ -173,8 +186,13 @@ fn a_series<'a>(weeks: &'a [Observation], category: Option<String>) -> Series<'a
 }
 
 impl Series<'_> {
-    pub(super) fn used(&self, randomised_only: bool) -> impl Iterator<Item = usize> + '_ {
-        (0..self.weeks.len()).filter(move |&at| !randomised_only || self.weeks[at].randomised)
+    pub(super) fn used(&self, which: Which) -> Vec<usize> {
+        let used = |at: &usize| match which {
+            Which::All => true,
+            Which::Drawn => self.weeks[*at].randomised,
+            Which::Undrawn => !self.weeks[*at].randomised,
+        };
+        (0..self.weeks.len()).filter(used).collect()
     }
 
     /// The log price that buyers of each week are used to: an exponential mean over the weeks before it, the share
@@ -199,10 +217,11 @@ fn believe(
     observations: &[Observation],
     series: &[Series<'_>],
     randomised_only: bool,
-    loss: Option<Estimate>,
+    common: Common,
     options: DemandOptions,
 ) -> DemandReport {
-    let overall = population(&series.iter().filter_map(|series| series.own).collect::<Vec<_>>());
+    let Common { loss, grounding, shared_se } = common;
+    let mut overall = population(&series.iter().filter_map(|series| series.own).collect::<Vec<_>>());
     let mut by_category: BTreeMap<&str, Vec<Estimate>> = BTreeMap::new();
     for (name, own) in series.iter().filter_map(|series| series.category.as_deref().zip(series.own)) {
         by_category.entry(name).or_default().push(own);
@@ -220,9 +239,13 @@ fn believe(
     }
     let prior =
         |category: Option<&String>| category.and_then(|name| categories.get(name)).or(overall.as_ref());
-    let mut records: Vec<DemandRecord> =
-        series.iter().map(|series| sku_record(series, prior(series.category.as_ref()))).collect();
-    records.extend(group_records(series, overall.as_ref(), &categories));
+    let record = |series| sku_record(series, prior(series.category.as_ref()), shared_se);
+    let mut records: Vec<DemandRecord> = series.iter().map(record).collect();
+    records.extend(group_records(series, overall.as_ref(), &categories, shared_se));
+    // What all slopes share, no number of them makes smaller: it is added behind all means.
+    for all in categories.values_mut().chain(&mut overall) {
+        all.mean = widened(all.mean, shared_se);
+    }
     let cross = if randomised_only { cross_effects(series, &records, &categories) } else { BTreeMap::new() };
     records.extend(
         cross.iter().filter_map(|(name, effect)| cross_record(&records, name, effect)).collect::<Vec<_>>(),
@@ -231,7 +254,7 @@ fn believe(
     let n_randomised = observations.iter().filter(|week| week.randomised).count();
     let mut notes = Vec::new();
     notes.push(if randomised_only {
-        format!("slopes from the {n_randomised} SKU-weeks whose price an experiment drew")
+        format!("the level of slopes is from the {n_randomised} SKU-weeks whose price an experiment drew")
     } else {
         "prices were not randomised: slopes may be biased toward zero or beyond, as prices follow demand"
             .to_owned()
@@ -244,6 +267,16 @@ fn believe(
             "slopes are of prices that last: what a price above the one buyers are used to does beside, {:.2} +- {:.2}, is \
              taken off as far as it is told",
             -loss.value, loss.se
+        ));
+    }
+    if let Some(Grounding { bias, weight }) = grounding {
+        notes.push(format!(
+            "other weeks tell how SKUs differ: their slopes, less what {} SKUs say that they are biased by, {:+.2} +- {:.2}, count for \
+             {:.0} % of a slope",
+            bias.n,
+            bias.mean.value,
+            bias.mean.se,
+            100.0 * weight
         ));
     }
     notes.push("every slope of a SKU's own price is a belief given that it is negative".to_owned());
@@ -267,6 +300,7 @@ fn believe(
         overall,
         categories,
         loss,
+        grounding,
         cross,
         records,
         notes,

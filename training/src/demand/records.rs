@@ -9,7 +9,7 @@ use nextbest_models::pricing::demand::ELASTICITY_BOUND;
 use nextbest_models::pricing::{DemandLevel, DemandRecord, Elasticity};
 
 use super::cross::CrossEffect;
-use super::estimate::{Population, given_negative, shrink};
+use super::estimate::{Population, given_negative, shrink, widened};
 use super::fit::Series;
 use crate::metrics::Estimate;
 
@@ -20,8 +20,8 @@ fn elasticity(belief: Estimate) -> (Elasticity, bool) {
     (Elasticity { value: bound(value), se, lo: bound(lo), hi: bound(hi) }, truncated)
 }
 
-pub(super) fn sku_record(series: &Series<'_>, prior: Option<&Population>) -> DemandRecord {
-    let believed = prior.map(|prior| elasticity(shrink(series.own, prior)));
+pub(super) fn sku_record(series: &Series<'_>, prior: Option<&Population>, shared_se: f64) -> DemandRecord {
+    let believed = prior.map(|prior| elasticity(widened(shrink(series.own, prior), shared_se)));
     let mut flags = Vec::new();
     if series.own.is_none() {
         flags.push("variation_too_small".to_owned());
@@ -41,7 +41,7 @@ pub(super) fn sku_record(series: &Series<'_>, prior: Option<&Population>) -> Dem
         reference_price_minor: series.reference as i64,
         units_per_week: totals.units / totals.exposure,
         elasticity: believed.map(|(elasticity, _)| elasticity),
-        own: series.own.map(|own| (own.value, own.se)),
+        own: series.own.map(|own| (own.value, own.se.hypot(shared_se))),
         purchase_probability: totals.purchase_probability(),
         n_weeks: series.weeks.len() as u64,
         n_units: totals.units as u64,
@@ -86,6 +86,7 @@ pub(super) fn group_records(
     series: &[Series<'_>],
     overall: Option<&Population>,
     categories: &BTreeMap<String, Population>,
+    shared_se: f64,
 ) -> Vec<DemandRecord> {
     let mut groups: BTreeMap<Option<&str>, Vec<&Series<'_>>> =
         BTreeMap::from([(None, series.iter().collect())]);
@@ -97,7 +98,7 @@ pub(super) fn group_records(
     let record = |(name, members): (Option<&str>, Vec<&Series<'_>>)| {
         let population = name.map_or(overall, |name| categories.get(name).or(overall));
         // A new SKU of the group: the group's mean with its spread between SKUs.
-        let believed = population.map(|population| elasticity(shrink(None, population)));
+        let believed = population.map(|population| elasticity(widened(shrink(None, population), shared_se)));
         let slope = believed.map_or(0.0, |(elasticity, _)| elasticity.value);
         let totals: Vec<Totals> = members.iter().map(|series| Totals::of(series, slope)).collect();
         let sum = |of: fn(&Totals) -> f64| totals.iter().map(of).sum::<f64>();
@@ -109,7 +110,7 @@ pub(super) fn group_records(
         };
         let mut prices: Vec<f64> = members.iter().map(|series| series.reference).collect();
         prices.sort_by(f64::total_cmp);
-        let own = population.map(|population| (population.mean.value, population.mean.se));
+        let own = population.map(|population| (population.mean.value, population.mean.se.hypot(shared_se)));
         let mut flags = Vec::new();
         if population.is_none() {
             flags.push("variation_too_small".to_owned());

@@ -5,7 +5,6 @@
 //! for any distribution with these means and most precise for these variances: prices are drawn anew each week while
 //! shocks last, so what the weeks around a week tell of its shock is taken off it. v and k are moments over all SKUs.
 
-use super::estimate::poisson;
 use crate::metrics::Estimate;
 
 /// Steps of the scoring iteration.
@@ -52,11 +51,15 @@ impl Shocks {
         weeks.iter().zip(means).zip(column).map(one).collect()
     }
 
-    /// The slope of `units` on `x`, `offsets` (logarithms) held. `None` where nothing was sold, x does not vary, or the
-    /// iteration does not end.
+    /// The slope of `units` on `x`, `offsets` (logarithms) held. `None` where there are fewer than three weeks, nothing was sold,
+    /// x does not vary, or the iteration does not end.
     pub(super) fn fit(self, weeks: &[i32], units: &[f64], x: &[f64], offsets: &[f64]) -> Option<Fit> {
-        let start = poisson(units, x, offsets)?;
-        let (mut a, mut e) = (start.intercept, start.slope.value);
+        let exposure: f64 = offsets.iter().map(|offset| offset.exp()).sum();
+        let level = units.iter().sum::<f64>() / exposure;
+        if units.len() < 3 || !(level > 0.0 && level.is_finite()) {
+            return None;
+        }
+        let (mut a, mut e) = (level.ln(), 0.0);
         let ones = vec![1.0; x.len()];
         for _ in 0..MAX_STEPS {
             let means: Vec<f64> =
@@ -183,12 +186,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exact_is_solved_and_what_tells_nothing_has_no_slope() {
+        let x: Vec<f64> = (0..10).map(|k| f64::from(k) / 10.0 - 0.4).collect();
+        let (weeks, offsets): (Vec<i32>, Vec<f64>) = (0..10).map(|k| (k, f64::from(k % 3) / 5.0)).unzip();
+        let units: Vec<f64> = x.iter().zip(&offsets).map(|(x, o)| (3.0 - 2.5 * x + o).exp()).collect();
+        for shocks in [Shocks::default(), TRUE] {
+            let found = shocks.fit(&weeks, &units, &x, &offsets).unwrap();
+            assert!((found.slope.value + 2.5).abs() < 1e-7, "{:?}", found.slope);
+            assert!(found.means.iter().zip(&units).all(|(mean, units)| (mean / units - 1.0).abs() < 1e-7));
+            assert!(shocks.fit(&weeks, &units, &[0.1; 10], &offsets).is_none(), "a price that never moves");
+            assert!(shocks.fit(&weeks, &[0.0; 10], &x, &offsets).is_none(), "nothing sold");
+        }
+    }
+
+    /// Without shocks it is Poisson's regression: at its solution residuals are orthogonal to level and price, and its error is
+    /// HC3 written out.
+    #[test]
     fn without_shocks_it_is_the_poisson_fit() {
         let (weeks, units, x) = series(&mut ChaCha8Rng::seed_from_u64(3));
-        let plain = poisson(&units, &x, &vec![0.0; x.len()]).unwrap();
         let fit = Shocks::default().fit(&weeks, &units, &x, &vec![0.0; x.len()]).unwrap();
-        assert!((fit.slope.value - plain.slope.value).abs() < 1e-8, "{:?} {plain:?}", fit.slope);
-        assert!((fit.slope.se - plain.slope.se).abs() < 1e-8, "{:?} {plain:?}", fit.slope);
+        let sum = |of: &dyn Fn(usize) -> f64| (0..x.len()).map(of).sum::<f64>();
+        let rest = |at: usize| units[at] - fit.means[at];
+        let scale = sum(&|at| units[at]);
+        assert!(sum(&|at| rest(at)).abs() < 1e-6 * scale && sum(&|at| rest(at) * x[at]).abs() < 1e-6 * scale);
+        let h = [0, 1, 2].map(|power| sum(&|at| fit.means[at] * x[at].powi(power)));
+        let det = h[0] * h[2] - h[1] * h[1];
+        let variance = sum(&|at| {
+            let leverage = fit.means[at] * (h[2] - 2.0 * h[1] * x[at] + h[0] * x[at] * x[at]) / det;
+            ((h[0] * x[at] - h[1]) / det * rest(at) / (1.0 - leverage)).powi(2)
+        });
+        assert!((fit.slope.se - variance.max(h[0] / det).sqrt()).abs() < 1e-6, "{:?} {variance}", fit.slope);
     }
 
     /// A year of drawn prices, and units under a shock that lasts.
@@ -231,7 +258,7 @@ mod tests {
         let (mut n_inside, mut gains) = (0, Vec::new());
         for (weeks, units, x) in &all {
             let fit = believed.fit(weeks, units, x, &offsets).unwrap().slope;
-            let plain = poisson(units, x, &offsets).unwrap().slope;
+            let plain = Shocks::default().fit(weeks, units, x, &offsets).unwrap().slope;
             n_inside += usize::from((fit.value - SLOPE).abs() < 1.96 * fit.se);
             gains.push((plain.value - SLOPE).powi(2) - (fit.value - SLOPE).powi(2));
         }

@@ -4,13 +4,14 @@
 //! are used to (an exponential mean of earlier weeks'), L = max(0, x - R) what they feel as a loss (Hardie, Johnson & Fader
 //! 1993). A price that lasts is got used to, so e is what a lasting price does; without L a year of prices drawn anew each
 //! week would tell of their first week alone, and call demand too elastic. d is common to all SKUs and told by the kink at
-//! R, for R beside it takes up whatever earlier prices have to do with today's demand.
+//! R, for R beside it takes up whatever earlier prices have to do with today's demand; so prices tell it that follow demand,
+//! too, whose slope e is biased. `grounding` says what such slopes are good for.
 
-use std::collections::BTreeMap;
-
-use super::estimate::{given_negative, population, updated};
-use super::fit::{DemandOptions, Series};
+use super::estimate::{Population, given_negative, population, updated};
+use super::fit::{DemandOptions, Series, Which};
+use super::grounding::{self, Grounding};
 use super::shocks::{Moments, Shocks};
+use super::weeks::{Sums, Weeks};
 use crate::metrics::Estimate;
 
 /// Share of what one is used to that is kept from week to week; studies of brands find 0.6 to 0.9 (Briesch et al. 1997).
@@ -29,58 +30,106 @@ struct Shared {
     shocks: Shocks,
 }
 
-/// Fits each SKU's slope; returns the effect of losses as estimated, where the weeks tell one.
+/// The weeks of one kind, and what they tell.
+struct Kind {
+    which: Which,
+    shared: Shared,
+    /// What a loss does, once a round has told it.
+    loss: Option<Estimate>,
+    /// Of each SKU, with what its slope takes up per unit of loss left out.
+    slopes: Vec<Option<(Estimate, f64)>>,
+}
+
+impl Kind {
+    fn new(which: Which) -> Self {
+        Self { which, shared: Shared::default(), loss: None, slopes: Vec::new() }
+    }
+
+    /// One round, which `learns` of losses and shocks or holds them; what it says of the weeks.
+    fn round(&mut self, series: &[Series<'_>], weeks: &Weeks, learns: bool, options: &DemandOptions) -> Sums {
+        let round = Round::of(series, self.which, options, weeks, self.shared);
+        if let Some((step, se)) = round.step().filter(|_| learns) {
+            let Shared { used_to, loss, .. } = self.shared;
+            let shocks = round.moments.shocks();
+            self.shared = Shared { used_to: used_to + step[0], loss: loss + step[1], shocks };
+            self.loss = Some(Estimate { value: self.shared.loss, se });
+        }
+        self.slopes = round.slopes;
+        round.sums
+    }
+}
+
+/// What is told of all SKUs' slopes beside each one's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Common {
+    /// The effect of losses as estimated, where the weeks tell one.
+    pub(super) loss: Option<Estimate>,
+    /// What weeks outside an experiment added.
+    pub(super) grounding: Option<Grounding>,
+    /// Standard error that all slopes share, beside that of each.
+    pub(super) shared_se: f64,
+}
+
+/// Fits each SKU's slope.
 pub(super) fn own_slopes(
     series: &mut [Series<'_>],
     randomised_only: bool,
     options: &DemandOptions,
-) -> Option<Estimate> {
-    let mut weeks = BTreeMap::new();
-    let mut shared = Shared::default();
-    let (mut told, mut slopes) = (None, Vec::new());
-    // Prices that follow demand make losses of rising demand: only drawn ones tell what a loss does.
-    for _ in 0..if randomised_only { 2 * options.week_rounds } else { 0 } {
-        let round = Round::of(series, randomised_only, options, &weeks, shared);
-        let Some((step, se)) = round.step() else { break };
-        weeks = round.weeks(options);
-        slopes = round.slopes.iter().filter_map(|slope| Some(slope.as_ref()?.0)).collect();
-        shared = Shared {
-            used_to: shared.used_to + step[0],
-            loss: shared.loss + step[1],
-            shocks: round.moments.shocks(),
-        };
-        told = Some(Estimate { value: shared.loss, se });
+) -> Common {
+    let mut kinds = match randomised_only {
+        true => vec![Kind::new(Which::Drawn), Kind::new(Which::Undrawn)],
+        false => vec![Kind::new(Which::All)],
+    };
+    let mut weeks = Weeks::default();
+    let mut rounds = |kinds: &mut [Kind], learns, n_rounds| {
+        for _ in 0..n_rounds {
+            let sums: Vec<Sums> =
+                kinds.iter_mut().map(|kind| kind.round(series, &weeks, learns, options)).collect();
+            weeks = weeks.told(&sums, options);
+        }
+    };
+    // Where no price was drawn, losses are of those that follow demand, and nothing tells what a loss does.
+    if randomised_only {
+        rounds(&mut kinds, true, 2 * options.week_rounds);
     }
-    // What is felt as a loss takes buyers away, or none: its effect is believed given that.
-    let believed = told.map(|loss| {
-        let slope = -population(&slopes).map_or(0.0, |all| all.mean.value).min(0.0);
-        let before = Estimate { value: LOSS.value * slope, se: LOSS.se * slope };
-        let loss = if slope > 0.0 { updated(before, loss) } else { loss };
-        given_negative(Estimate { value: -loss.value, se: loss.se })
-    });
-    let [loss, unsure] = believed.map_or([0.0; 2], |[value, se, ..]| [-value, se]);
-    shared = Shared { loss, ..shared };
-    for _ in 0..options.week_rounds {
-        weeks = Round::of(series, randomised_only, options, &weeks, shared).weeks(options);
-    }
-    let last = Round::of(series, randomised_only, options, &weeks, shared);
-    for (series, slope) in series.iter_mut().zip(last.slopes) {
-        series.own =
-            slope.map(|(own, share)| Estimate { value: own.value, se: own.se.hypot(share * unsure) });
+    let told = kinds.iter().filter_map(|kind| kind.loss).reduce(updated);
+    let [loss, unsure] =
+        told.map_or([0.0; 2], |loss| believed(loss, population(&told_slopes(&kinds[0].slopes))));
+    kinds.iter_mut().for_each(|kind| kind.shared.loss = loss);
+    rounds(&mut kinds, false, options.week_rounds + 1);
+    let mut shares = Vec::new();
+    for (series, slope) in series.iter_mut().zip(&kinds[0].slopes) {
+        series.own = slope.map(|(own, _)| own);
+        shares.extend(slope.map(|(_, share)| share));
         let used_to = series.used_to(MEMORY);
         let losses = series.x.iter().zip(used_to).map(|(x, (used_to, _))| (x - used_to).max(0.0));
-        series.felt = losses.map(|loss| -shared.loss * loss).collect();
+        series.felt = losses.map(|felt| -loss * felt).collect();
     }
-    told
+    let observed = kinds.get(1).map(|undrawn| undrawn.slopes.iter().map(|slope| Some(slope.as_ref()?.0)));
+    let grounding = observed.and_then(|observed| grounding::take(series, &observed.collect::<Vec<_>>()));
+    let of_losses = unsure * shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+    let of_bias = grounding.map_or(0.0, |grounding| grounding.weight * grounding.bias.mean.se);
+    Common { loss: told, grounding, shared_se: of_losses.hypot(of_bias) }
+}
+
+fn told_slopes(slopes: &[Option<(Estimate, f64)>]) -> Vec<Estimate> {
+    slopes.iter().flatten().map(|(slope, _)| *slope).collect()
+}
+
+/// What is felt as a loss takes buyers away, or none: its effect and the error of that, believed given that.
+fn believed(loss: Estimate, slopes: Option<Population>) -> [f64; 2] {
+    let slope = -slopes.map_or(0.0, |all| all.mean.value).min(0.0);
+    let before = Estimate { value: LOSS.value * slope, se: LOSS.se * slope };
+    let loss = if slope > 0.0 { updated(before, loss) } else { loss };
+    let [value, se, ..] = given_negative(Estimate { value: -loss.value, se: loss.se });
+    [-value, se]
 }
 
 /// One pass over all SKUs: slopes given what is shared, and what the rest says of what is shared.
 #[derive(Default)]
 struct Round {
-    /// Of each SKU, with what its slope takes up per unit of loss left out.
     slopes: Vec<Option<(Estimate, f64)>>,
-    /// By week: units, those expected without its effect, SKUs.
-    sums: BTreeMap<i32, (f64, f64, usize)>,
+    sums: Sums,
     n_weeks: usize,
     moments: Moments,
     gradient: [f64; 2],
@@ -92,16 +141,15 @@ struct Round {
 impl Round {
     fn of(
         series: &[Series<'_>],
-        randomised_only: bool,
+        which: Which,
         options: &DemandOptions,
-        weeks: &BTreeMap<i32, f64>,
+        weeks: &Weeks,
         shared: Shared,
     ) -> Self {
         let mut round = Self::default();
         for series in series {
-            let slope = enough(series, randomised_only, options)
-                .then(|| round.one(series, randomised_only, weeks, shared))
-                .flatten();
+            let slope =
+                enough(series, which, options).then(|| round.one(series, which, weeks, shared)).flatten();
             round.slopes.push(slope);
         }
         round
@@ -110,11 +158,11 @@ impl Round {
     fn one(
         &mut self,
         series: &Series<'_>,
-        randomised_only: bool,
-        weeks: &BTreeMap<i32, f64>,
+        which: Which,
+        weeks: &Weeks,
         shared: Shared,
     ) -> Option<(Estimate, f64)> {
-        let used: Vec<usize> = series.used(randomised_only).collect();
+        let used = series.used(which);
         let column = |of: &dyn Fn(usize) -> f64| -> Vec<f64> { used.iter().map(|&at| of(at)).collect() };
         let used_to = series.used_to(MEMORY);
         let units = column(&|at| series.weeks[at].units as f64);
@@ -123,12 +171,12 @@ impl Round {
         let loss = column(&|at| (series.x[at] - used_to[at].0).max(0.0));
         let numbers: Vec<i32> = used.iter().map(|&at| series.weeks[at].week).collect();
         let felt = known.iter().zip(&loss).map(|(r, loss)| shared.used_to * r - shared.loss * loss);
-        let effect: Vec<f64> = numbers.iter().map(|week| weeks.get(week).copied().unwrap_or(0.0)).collect();
+        let category = series.category.as_ref();
+        let effect: Vec<f64> = numbers.iter().map(|week| weeks.effect(category, *week)).collect();
         let offsets: Vec<f64> = felt.zip(&effect).map(|(felt, effect)| felt + effect).collect();
         let fit = shared.shocks.fit(&numbers, &units, &x, &offsets)?;
         for (at, week) in numbers.iter().enumerate() {
-            let sums = self.sums.entry(*week).or_default();
-            *sums = (sums.0 + units[at], sums.1 + fit.means[at] / effect[at].exp(), sums.2 + 1);
+            self.sums.add(category, *week, units[at], fit.means[at] / effect[at].exp());
         }
         self.moments.add(&numbers, &units, &fit.means, shared.shocks);
         let whitened = |column: &[f64]| shared.shocks.whitened(&numbers, &fit.means, column);
@@ -157,17 +205,11 @@ impl Round {
         let step = [bounded((c * g - b * h) / det), bounded((a * h - b * g) / det)];
         Some((step, (b * b * p - 2.0 * a * b * q + a * a * r).max(0.0).sqrt() / det))
     }
-
-    /// What each week was like beside the slopes: ln(units / expected) over its SKUs.
-    fn weeks(&self, options: &DemandOptions) -> BTreeMap<i32, f64> {
-        let many = self.sums.iter().filter(|(_, sums)| sums.2 >= options.min_week_skus && sums.0 > 0.0);
-        many.map(|(week, (sold, mean, _))| (*week, (sold / mean).ln().clamp(-5.0, 5.0))).collect()
-    }
 }
 
-/// Whether the weeks used vary and sell enough to tell a slope.
-pub(super) fn enough(series: &Series<'_>, randomised_only: bool, options: &DemandOptions) -> bool {
-    let used: Vec<usize> = series.used(randomised_only).collect();
+/// Whether the weeks `used` vary and sell enough to tell a slope.
+pub(super) fn enough(series: &Series<'_>, which: Which, options: &DemandOptions) -> bool {
+    let used = series.used(which);
     let units: i64 = used.iter().map(|&at| series.weeks[at].units).sum();
     let n = used.len() as f64;
     let mean = used.iter().map(|&at| series.x[at]).sum::<f64>() / n;

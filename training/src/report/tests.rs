@@ -78,6 +78,7 @@ fn report() -> TrainingReport {
             debiased: None,
             overall: None,
             categories: BTreeMap::new(),
+            grounding: None,
             loss: None,
             cross: BTreeMap::new(),
             records: vec![record],
