@@ -117,7 +117,7 @@ pub(super) fn choose(
     exploration: PriceExploration,
     seed: Seed,
 ) -> Option<(usize, usize)> {
-    let open: Vec<usize> = (0..rungs.len()).filter(|at| gate.admits(rungs[*at].price_minor)).collect();
+    let open = open(rungs, gate);
     let best = best(rungs, &open, |price| worth.at(price, worth.curve.relative(price)))?;
     let mut draws = Draws::new(seed);
     match exploration {
@@ -139,6 +139,18 @@ pub(super) fn choose(
     }
     let probabilities: Vec<f64> = open.iter().map(|&at| rungs[at].choice_probability).collect();
     Some((open[draws.pick(&probabilities)], best))
+}
+
+/// The price of the best rung if neighbours neither gained nor lost; none where the guardrails admit no rung.
+pub(super) fn best_alone(rungs: &[Rung], worth: &Worth<'_>, gate: &Gate) -> Option<i64> {
+    let alone = Worth { cross: Cross::default(), ..*worth };
+    let best = best(rungs, &open(rungs, gate), |price| alone.at(price, alone.curve.relative(price)));
+    best.map(|at| rungs[at].price_minor)
+}
+
+/// The places of the rungs that all guardrails admit.
+fn open(rungs: &[Rung], gate: &Gate) -> Vec<usize> {
+    (0..rungs.len()).filter(|at| gate.admits(rungs[*at].price_minor)).collect()
 }
 
 /// The place of the highest worth among `open`, of equal ones the lowest price.

@@ -4,7 +4,7 @@ use super::{Circumstances, PriceBasis, PriceChoice, PriceRefusal, PriceRequest};
 use crate::event::MAX_AMOUNT_MINOR;
 use crate::pricing::demand::{DemandCurve, DemandModel};
 use crate::pricing::guardrail::{Gate, Guardrail, cost_of, note};
-use crate::pricing::ladder::{Cross, Worth, choose, ladder, nearest};
+use crate::pricing::ladder::{Cross, Worth, best_alone, choose, ladder, nearest};
 use crate::pricing::ledger::Standing;
 use crate::pricing::reaction::{next_tilt, stock_price};
 use crate::pricing::rules::{Objective, PriceExploration, PricingRules, SkuRules, Terms};
@@ -151,6 +151,7 @@ impl<'a> Item<'a> {
         let mut price = gate.apply((wanted.round() as i64).max(1), &mut moved);
         let (mut rungs, mut choice_probability) = (Vec::new(), 1.0);
         let mut on_ladder = None;
+        let mut alone = None;
         if let Some(curve) = &self.curve {
             let worth = self
                 .worth_of(curve, optimum.map_or(0.0, |free| bid(curve, free, wanted, self.terms.objective)));
@@ -158,12 +159,15 @@ impl<'a> Item<'a> {
             let explored = if self.is_everybodys() { self.rules.exploration } else { PriceExploration::None };
             if basis == PriceBasis::Model {
                 on_ladder = choose(&mut rungs, &worth, gate, explored, self.around.seed);
+                alone = best_alone(&rungs, &worth, gate).filter(|_| self.cross.margin_minor != 0.0);
             }
         }
         match on_ladder {
             Some((drawn, best)) => {
                 choice_probability = rungs[drawn].choice_probability;
-                note(&mut moved, "rounding", price, rungs[best].price_minor);
+                let alone = alone.unwrap_or(rungs[best].price_minor);
+                note(&mut moved, "rounding", price, alone);
+                note(&mut moved, "neighbours", alone, rungs[best].price_minor);
                 note(&mut moved, "exploration", rungs[best].price_minor, rungs[drawn].price_minor);
                 price = rungs[drawn].price_minor;
             }
