@@ -2,7 +2,8 @@
 //!
 //! It stands in for DynamoDB on one machine; the store reaches it through the AWS SDK like any other endpoint. SQLite
 //! blocks the thread that works for it, so it runs on a thread with a runtime of its own. One process at a time
-//! holds the file. Expired items are swept once a minute, as DynamoDB does some time after they expire.
+//! holds the file. Expired items are swept, as DynamoDB does some time after they expire, only where asked for: the server
+//! goes by the machine's clock, by which all that was loaded from a past log has long expired.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -13,8 +14,6 @@ use std::time::Duration;
 
 use dynoxide::{Database, server};
 use tokio::sync::oneshot;
-
-const SWEEP: Duration = Duration::from_secs(60);
 
 /// A running server; stops when dropped, after the requests at work.
 pub struct Embedded {
@@ -63,8 +62,9 @@ impl std::fmt::Display for EmbeddedError {
 impl std::error::Error for EmbeddedError {}
 
 impl Embedded {
-    /// Starts a server over the file at `path`, making it and its folder where they are missing.
-    pub fn start(path: &Path) -> Result<Self, EmbeddedError> {
+    /// Starts a server over the file at `path`, making it and its folder where they are missing. What has expired by the
+    /// machine's clock is deleted once every `sweep`; with none it stays, and is hidden by who reads it.
+    pub fn start(path: &Path, sweep: Option<Duration>) -> Result<Self, EmbeddedError> {
         let io = |source| EmbeddedError::Io { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
@@ -82,7 +82,8 @@ impl Embedded {
             .map_err(io)?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("embedded-dynamodb".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(run(listener, database, stopped))).map_err(io)?;
+        let thread = thread.spawn(move || runtime.block_on(run(listener, database, sweep, stopped)));
+        let thread = thread.map_err(io)?;
         Ok(Self { endpoint, stop: Some(stop), thread: Some(thread), _lock: lock })
     }
 
@@ -104,26 +105,33 @@ impl Drop for Embedded {
     }
 }
 
-async fn run(listener: TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
+async fn run(
+    listener: TcpListener,
+    database: Database,
+    sweep: Option<Duration>,
+    stopped: oneshot::Receiver<()>,
+) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let sweeper = tokio::spawn(sweep(database.clone()));
+    let sweeper = sweep.map(|every| tokio::spawn(swept(database.clone(), every)));
     let (finish, finished) = oneshot::channel::<()>();
     let serving = server::serve_with_shutdown(listener, database, async {
         let _sender_dropped = finished.await;
     });
     let serving = tokio::spawn(serving);
     let _sender_dropped = stopped.await;
-    sweeper.abort();
+    if let Some(sweeper) = sweeper {
+        sweeper.abort();
+    }
     drop(finish);
     // The client's idle connections may outlive it by a moment; they hold nothing that is not written.
     let _late = tokio::time::timeout(Duration::from_secs(2), serving).await;
 }
 
-async fn sweep(database: Database) {
+async fn swept(database: Database, every: Duration) {
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep(every).await;
         let database = database.clone();
-        // A sweep that fails is tried again in a minute; reads hide what has expired in any case.
+        // A sweep that fails is tried again; reads hide what has expired in any case.
         let _swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
     }
 }

@@ -11,15 +11,21 @@ use nextbest_functions::keys::{Keys, NewKey};
 use nextbest_functions::signing::QuoteKeys;
 use nextbest_functions::{learn, local};
 use nextbest_models::units::Timestamp;
+use nextbest_training::event_log::EventLog;
 use tokio::net::TcpListener;
 
 use crate::exit::{Failure, Outcome, say};
 use crate::folder::Folder;
-use crate::load::config;
+use crate::load::{self, config};
 use crate::store::{OpenStore, StoreArgs};
 
 /// How often a server takes over what was learned from outcomes.
 const BELIEVE_EVERY: Duration = Duration::from_secs(600);
+
+/// How often a server that goes by the machine's clock deletes what has expired.
+const SWEEP: Duration = Duration::from_secs(60);
+/// An event log that ended longer ago, in days, is one of the past: at its end the clock starts.
+const PAST_DAYS: i32 = 30;
 
 /// What `nextbest serve` takes.
 #[derive(clap::Args)]
@@ -31,7 +37,7 @@ pub struct Args {
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Let the server's clock start here instead of now: for data that ends in the past.
+    /// Let the server's clock start here; by default now, or at the end of an event log that ended more than 30 days ago
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
     #[command(flatten)]
@@ -44,15 +50,28 @@ pub fn run(args: &Args) -> Outcome {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let listener = bind(args.port).await?;
-        let open = args.store.open(&folder).await?;
+        let past = if args.now.is_some() { args.now } else { ended(args, &folder)? };
+        let open = args.store.open_swept(&folder, past.is_none().then_some(SWEEP)).await?;
         let (keys, shown) = Keys::open_or_create(&folder.keys())?;
-        let clock = args.now.map_or_else(Clock::system, Clock::starting_at);
+        let clock = past.map_or_else(Clock::system, Clock::starting_at);
         let app = app(&folder, &open, keys, clock).await?;
         let address = listener.local_addr()?;
         say!("listening on http://{address} over {}; the console is at http://{address}/console", open.place);
+        if let Some(past) = past.filter(|_| args.now.is_none()) {
+            say!("the event log ended then: the clock starts at {past} (--now sets another time)");
+        }
         say!("{}", key_lines(&shown, &folder));
         serve(listener, app, ctrl_c()).await
     })
+}
+
+/// The end of the project's own event log, if that is long past: lists of then have expired by now.
+fn ended(args: &Args, folder: &Folder) -> Result<Option<Timestamp>, Failure> {
+    if !args.store.is_embedded() || !folder.events().exists() {
+        return Ok(None);
+    }
+    let end = load::present(&EventLog::open(folder.events())?)?;
+    Ok((end.plus_days(PAST_DAYS) < Clock::system().now()).then_some(end))
 }
 
 /// Takes the port, or says who may be in the way.

@@ -1,5 +1,7 @@
 //! Which store a command speaks to: the endpoint of the environment, else the embedded one of the project folder.
 
+use std::time::Duration;
+
 use nextbest_functions::store::Store;
 
 use crate::embedded::Embedded;
@@ -42,13 +44,19 @@ impl StoreArgs {
 
     /// Opens the store; the embedded one gets its table when it is new.
     pub async fn open(&self, folder: &Folder) -> Result<OpenStore, Failure> {
+        self.open_swept(folder, None).await
+    }
+
+    /// The same; what has expired by the machine's clock leaves the embedded one once every `sweep`, as it leaves DynamoDB by
+    /// itself.
+    pub async fn open_swept(&self, folder: &Folder, sweep: Option<Duration>) -> Result<OpenStore, Failure> {
         if let Some(endpoint) = &self.endpoint {
             let store = Store::from_env(&self.table, Some(endpoint)).await;
             store.warm().await?;
             return Ok(OpenStore { store, place: endpoint.clone(), _embedded: None });
         }
         let database = folder.database();
-        let embedded = Embedded::start(&database)?;
+        let embedded = Embedded::start(&database, sweep)?;
         let store = Store::local(embedded.endpoint(), &self.table);
         store.create_table().await?;
         Ok(OpenStore { store, place: database.display().to_string(), _embedded: Some(embedded) })

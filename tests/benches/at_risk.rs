@@ -56,7 +56,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     println!("## The at-risk list\n");
     let (customers, as_of) = states(&shop);
-    let store = Embedded::start(&Path::new(folder).join("bench.sqlite")).unwrap();
+    let store = Embedded::start(&Path::new(folder).join("bench.sqlite"), None).unwrap();
     let table = Store::local(store.endpoint(), "bench");
     // A table of an earlier run is as good.
     let _there = runtime.block_on(table.create_table());

@@ -44,7 +44,7 @@ fn main() {
 
 /// This process is the store until its standard input ends.
 fn store(path: &Path) {
-    let embedded = Embedded::start(path).unwrap();
+    let embedded = Embedded::start(path, None).unwrap();
     println!("{}", embedded.endpoint());
     let _ended = std::io::stdin().read_to_end(&mut Vec::new());
 }

@@ -38,7 +38,8 @@ impl Drop for Guard {
 /// The server that `nextbest serve` embeds, over a file in a temporary folder.
 pub fn embedded() -> Backend {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let embedded = Embedded::start(&folder.path().join("store.sqlite")).expect("the embedded server starts");
+    let embedded =
+        Embedded::start(&folder.path().join("store.sqlite"), None).expect("the embedded server starts");
     Backend { endpoint: embedded.endpoint().to_owned(), _guard: Guard::Embedded(embedded, folder) }
 }
 
