@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Outcome {
     if args.json {
         say!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
-        say!("{}", told(&inspection));
+        say!("{}", told(&inspection).trim_fmt());
     }
     Ok(())
 }
