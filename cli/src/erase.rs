@@ -96,6 +96,9 @@ async fn from_store(
     let open = args.store.open(folder).await?;
     open.store.mark_erased(customer, now, expiry_seconds(now, HIDE_DAYS)).await?;
     let items = open.store.delete_customer(customer).await?;
+    // A list whose build began while the table was read may still have met the customer: it is hidden as well.
+    let now = Clock::system().now();
+    open.store.mark_erased(customer, now, expiry_seconds(now, HIDE_DAYS)).await?;
     Ok((open.place, items))
 }
 

@@ -119,7 +119,6 @@ pub async fn load(
         let (log, schema) = (log.clone(), folder.project.schema.clone());
         tokio::task::spawn_blocking(move || customers(&log, &schema, bucket, as_of))
     };
-    snapshot::begin_anew(store).await?;
     let mut buckets = (0..log.n_buckets()).map(fold_bucket_of);
     let (mut next, mut ledgers, mut orders) = (buckets.next(), Ledgers::new(), Orders::new());
     while let Some(folded) = next {
@@ -145,6 +144,8 @@ pub async fn load(
     bar.finish_and_clear();
     if folder.artifacts().join("CURRENT").exists() {
         let app = App::open(&config(folder, store, Keys::default()), store.clone(), Clock::fixed(as_of))?;
+        // What a run of before or meanwhile scored is of other states.
+        snapshot::begin_anew(store).await?;
         loaded.snapshot = Some(snapshot::build(&app).await?);
     }
     Ok(loaded)

@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Outcome {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let listener = bind(args.port).await?;
-        let past = if args.now.is_some() { args.now } else { ended(args, &folder)? };
+        let past = args.now.or_else(|| ended(args, &folder));
         let open = args.store.open_swept(&folder, past.is_none().then_some(SWEEP)).await?;
         let (keys, shown) = Keys::open_or_create(&folder.keys())?;
         let clock = past.map_or_else(Clock::system, Clock::starting_at);
@@ -66,12 +66,11 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// The end of the project's own event log, if that is long past: lists of then have expired by now.
-fn ended(args: &Args, folder: &Folder) -> Result<Option<Timestamp>, Failure> {
-    if !args.store.is_embedded() || !folder.events().exists() {
-        return Ok(None);
-    }
-    let end = load::present(&EventLog::open(folder.events())?)?;
-    Ok((end.plus_days(PAST_DAYS) < Clock::system().now()).then_some(end))
+fn ended(args: &Args, folder: &Folder) -> Option<Timestamp> {
+    // A server needs no log, and bears one that is empty or damaged.
+    let log = args.store.is_embedded().then(|| EventLog::open(folder.events()).ok()).flatten()?;
+    let end = load::present(&log).ok()?;
+    (end.plus_days(PAST_DAYS) < Clock::system().now()).then_some(end)
 }
 
 /// Takes the port, or says who may be in the way.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::clock::NoEntropy;
 use crate::events::{self, expiry_seconds};
-use crate::learn::learn;
+use crate::learn::{believe, learn};
 use crate::store::{Listing, PAGE_SIZE, Series, Store, StoreError, StoredCustomer};
 
 pub mod curve;
@@ -66,6 +66,14 @@ pub enum SnapshotError {
     #[error("another run went on with the build of {snapshot_id}")]
     TakenOver {
         /// What both build.
+        snapshot_id: String,
+    },
+    /// The record of the build was deleted: its states are being replaced.
+    #[error(
+        "the record of the build of {snapshot_id} is gone, as when nextbest load replaces all states; run it again"
+    )]
+    RecordGone {
+        /// What was built.
         snapshot_id: String,
     },
     /// What an earlier run laid aside is not there.
@@ -145,11 +153,18 @@ pub const fn curve_of(order: Order) -> &'static str {
 /// Builds a snapshot and makes it the current one, going on with what a run before laid aside.
 pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let artifact = app.artifact.as_ref().ok_or(SnapshotError::NoModel)?;
-    // What outcomes taught moves what is recommended; without it the list is the list of yesterday's beliefs.
-    if let Err(error) = learn(app).await {
-        tracing::error!(%error, "nothing was learned from outcomes");
-    }
     let mut progress = Progress::begin(app, artifact, app.clock.now()).await?;
+    match progress.evidence() {
+        Some(evidence) => app.beliefs.set(evidence.clone()),
+        None => {
+            // What outcomes taught moves what is recommended; without it the list is the list of yesterday's beliefs.
+            if let Err(error) = learn(app).await {
+                tracing::error!(%error, "nothing was learned from outcomes");
+                believe(app).await;
+            }
+            progress.believe(app.beliefs.evidence()).await?;
+        }
+    }
     let (snapshot_id, now) = (progress.snapshot_id().to_owned(), progress.as_of());
     let scorers = Scorers::of(app, artifact, now).ok_or(SnapshotError::NoModel)?;
     let told = Order::ALL.into_iter().filter(|order| scorers.tells(*order));
@@ -157,7 +172,7 @@ pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let n_taken_over = progress.n_scanned();
     if let Err(error) = progress.take_over(&mut rows).await {
         if matches!(error, SnapshotError::ChunkGone { .. }) {
-            progress.end().await?;
+            progress.end().await;
         }
         return Err(error);
     }
@@ -174,7 +189,7 @@ pub async fn build(app: &App) -> Result<Built, SnapshotError> {
     let n_scanned = progress.n_scanned();
     let header = header(app, artifact, orders, &totals, n_scanned, now);
     app.store.publish_snapshot(Series::AtRisk, &snapshot_id, &header, expires).await?;
-    progress.end().await?;
+    progress.end().await;
     let n_customers = totals.n_customers;
     tracing::info!(snapshot_id, n_customers, n_scanned, n_taken_over, n_pages, "snapshot built");
     Ok(Built { snapshot_id, n_customers, n_scanned, n_taken_over, n_pages })

@@ -16,7 +16,7 @@
 //! snapshot#ID  header     document S
 //! snapshot#ID#ORDER#SHARD page#NNNNNNN        packed B (50 customers)
 //! snapshot     current    snapshot_id S
-//! snapshot     building   document S, version N, writer S         (a build that is under way)
+//! building     snapshot   document S, version N, writer S         (a build that is under way)
 //! hopper#ID    header     document S
 //! hopper#ID#ORDER#SHARD   page#NNNNNNN        packed B (50 contacts)
 //! hopper       current    snapshot_id S
@@ -69,7 +69,7 @@ pub use orders::{KEEP_HOURS, Orders};
 pub use prices::{Change, Holder, LedgerKey, PriceBook, Versioned};
 pub use quotes::{QuoteEntry, QuoteScan, Redeemed, StoredQuote};
 pub use reservations::{Committed, Hold, Reservation};
-pub use snapshots::{Listing, PAGE_SIZE, Series, SnapshotPage};
+pub use snapshots::{BuildRecord, Listing, PAGE_SIZE, Series, SnapshotPage};
 
 /// Longest that one call of the SDK lasts, retries included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(4);

@@ -2,14 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+#[path = "at_risk/build.rs"]
+mod build;
 
 use nextbest_functions::keys::Role;
 use nextbest_functions::snapshot::{self, Cutoff, Order, curve};
 use nextbest_models::project::Project;
-use nextbest_tests::fault::{Fault, raw};
+use nextbest_tests::fault::raw;
 use nextbest_tests::fixture::{self, key, now, order_json};
 use nextbest_tests::world::World;
 use reqwest::StatusCode;
@@ -235,108 +234,6 @@ async fn an_export_leaves_control_groups_out_counts_them_and_says_who_took_it() 
     for n_customers in [0, 20_001] {
         let (status, problem) = post(&json!({ "n_customers": n_customers })).await;
         assert_eq!((status.as_u16(), &problem["path"]), (422, &json!("n_customers")), "{problem}");
-    }
-}
-
-/// A shop whose store, by a second way, fails all writes once `writes_left` are used up.
-async fn mortal() -> (World, String, Arc<AtomicI64>) {
-    let writes_left = Arc::new(AtomicI64::new(i64::MAX));
-    let left = writes_left.clone();
-    let dies = move |operation: &str, _| {
-        let writes = operation == "BatchWriteItem" || operation == "PutItem";
-        match writes && left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            true => Fault::Fail,
-            false => Fault::None,
-        }
-    };
-    let world = World::with("", Duration::from_secs(20), dies).await;
-    let base = fill(&world, &artifact()).await;
-    (world, base, writes_left)
-}
-
-/// A build that dies after any number of its writes leaves the list as it was, whole; the runs behind it go on with each other
-/// and get the list that a build which never died makes.
-#[tokio::test]
-async fn a_build_that_dies_half_way_changes_nothing_and_the_next_goes_on() {
-    let (world, base, writes_left) = mortal().await;
-    let tomorrow = now().plus_days(1);
-    let id = async || get(&world, &base, "/v1/at-risk?limit=1").await.1["snapshot_id"].clone();
-    let (first, list) = (id().await, all(&world, &base, "").await);
-    let (_, faulty) = world.through_faults(tomorrow).await;
-    let (mut n_died, mut taken_over) = (0, None);
-    for n_writes in (0..).step_by(3) {
-        writes_left.store(n_writes, Ordering::SeqCst);
-        if let Ok(built) = snapshot::build(&faulty).await {
-            taken_over = Some((built.n_taken_over, built.n_scanned));
-            break;
-        }
-        n_died += 1;
-        assert_eq!((id().await, all(&world, &base, "").await), (first.clone(), list.clone()), "{n_writes}");
-    }
-    assert!(n_died > 3, "{n_died}");
-    assert_eq!(taken_over, Some((240, 240)), "the last run had only pages left to write");
-    let (resumed, second) = (all(&world, &base, "").await, id().await);
-    assert!(second != first && resumed != list, "a day later");
-    let (_, sound) = world.again(tomorrow).await;
-    assert_eq!(snapshot::build(&sound).await.unwrap().n_taken_over, 0, "that build is at its end");
-    assert_eq!(all(&world, &base, "").await, resumed);
-    assert_ne!(id().await, second);
-}
-
-/// What was scored of customers is gone on with by the same models and rules within hours alone; and the list is as of the
-/// moment at which its build began.
-#[tokio::test]
-async fn a_build_is_gone_on_with_only_by_its_own_models_and_rules_and_soon() {
-    let (world, base, writes_left) = mortal().await;
-    let die = async |n_writes: i64| {
-        let (_, faulty) = world.through_faults(now().plus_days(1)).await;
-        writes_left.store(n_writes, Ordering::SeqCst);
-        assert!(snapshot::build(&faulty).await.is_err());
-    };
-    let later = |hours: i64| now().plus_days(1).plus_millis(hours * 3_600_000);
-    // Half of the segments are scanned.
-    die(7).await;
-    let (_, soon) = world.again(later(snapshot::RESUME_HOURS - 1)).await;
-    let built = snapshot::build(&soon).await.unwrap();
-    assert!((1..240).contains(&built.n_taken_over) && built.n_scanned == 240, "{built:?}");
-    let (_, list) = get(&world, &base, "/v1/at-risk?limit=1").await;
-    assert_eq!(list["as_of"], json!(now().plus_days(1)), "one moment, whoever scored");
-    assert_eq!(list["population"]["n_known"], 240);
-    let resumed = all(&world, &base, "").await;
-    let (_, sound) = world.again(now().plus_days(1)).await;
-    snapshot::build(&sound).await.unwrap();
-    assert_eq!(all(&world, &base, "").await, resumed);
-
-    die(7).await;
-    let (_, late) = world.again(later(snapshot::RESUME_HOURS)).await;
-    assert_eq!(snapshot::build(&late).await.unwrap().n_taken_over, 0, "its list would be old");
-
-    die(7).await;
-    let other = fixture::realised_artifact(&fixture::project());
-    std::fs::write(world.folder.path().join("artifacts/mini.nba"), other).unwrap();
-    let (_, other) = world.again(later(1)).await;
-    assert_eq!(snapshot::build(&other).await.unwrap().n_taken_over, 0, "other models scored them");
-}
-
-#[tokio::test]
-async fn of_two_runs_at_once_one_publishes_a_whole_list() {
-    let (world, base) = shop().await;
-    let expected = {
-        let (_, app) = world.again(now().plus_days(1)).await;
-        snapshot::build(&app).await.unwrap();
-        all(&world, &base, "").await
-    };
-    for _ in 0..5 {
-        let ((_, one), (_, other)) =
-            (world.again(now().plus_days(1)).await, world.again(now().plus_days(1)).await);
-        let (one, other) = tokio::join!(snapshot::build(&one), snapshot::build(&other));
-        let whole = [&one, &other].into_iter().flatten().collect::<Vec<_>>();
-        assert!(whole.iter().all(|built| built.n_scanned == 240), "{whole:?}");
-        assert!(!whole.is_empty(), "{one:?} {other:?}");
-        for failed in [&one, &other].into_iter().filter_map(|built| built.as_ref().err()) {
-            assert!(matches!(failed, snapshot::SnapshotError::TakenOver { .. }), "{failed}");
-        }
-        assert_eq!(all(&world, &base, "").await, expected);
     }
 }
 

@@ -2,9 +2,14 @@
 //!
 //! What a page of the scan gave is laid aside in chunks under the name of the run that scored it, then the record says so,
 //! on the condition that no other run has written it since. Two runs at once therefore never mix: the one that takes a build
-//! over makes the other's next record fail, and chunks that no record names are read by nobody.
+//! over makes the other's next record fail, and chunks that no record names are read by nobody. What was believed of outcomes
+//! when a build began is in the record too: all its rows are decided by it.
+
+use std::collections::BTreeMap;
 
 use nextbest_models::artifact::Artifact;
+use nextbest_models::decision::Name;
+use nextbest_models::posterior::Evidence;
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +18,9 @@ use super::row::AtRisk;
 use super::rows::Rows;
 use super::{SEGMENTS, SnapshotError};
 use crate::app::App;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::events::expiry_seconds;
-use crate::store::{CustomerScan, Listing, Series, Store};
+use crate::store::{BuildRecord, CustomerScan, Listing, Series, Store, StoreError};
 
 /// A build that began longer ago is begun anew: its list would be as old.
 pub const RESUME_HOURS: i64 = 12;
@@ -24,6 +29,9 @@ const KEEP_DAYS: i32 = 1;
 /// Rows of one item: packed, some tenth of what one may hold.
 const CHUNK_ROWS: usize = 500;
 
+/// Of the record and its chunks: what another form left is not gone on with.
+const FORM: u32 = 1;
+
 /// A build, and what of it is in the store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Record {
@@ -31,6 +39,11 @@ struct Record {
     as_of: Timestamp,
     artifact_sha256: String,
     policy_sha256: String,
+    form: u32,
+    code_version: String,
+    n_segments: i32,
+    /// By action; none until it was learned.
+    evidence: Option<BTreeMap<Name, Evidence>>,
     n_scanned: usize,
     /// The runs that laid chunks aside, and how many.
     chunks: Vec<(String, usize)>,
@@ -46,7 +59,8 @@ struct Record {
 pub(super) struct Progress<'a> {
     store: &'a Store,
     run: String,
-    version: i64,
+    /// Of the record as it was written last; none where there is none.
+    version: Option<i64>,
     record: Record,
 }
 
@@ -62,6 +76,10 @@ impl<'a> Progress<'a> {
             as_of: now,
             artifact_sha256: artifact.sha256().to_owned(),
             policy_sha256: app.policy_sha256.clone(),
+            form: FORM,
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            n_segments: SEGMENTS,
+            evidence: None,
             n_scanned: 0,
             chunks: Vec::new(),
             segment: 0,
@@ -70,7 +88,8 @@ impl<'a> Progress<'a> {
         };
         let store = &app.store;
         let left = store.build_record::<Record>(Series::AtRisk).await?;
-        let version = left.as_ref().map_or(0, |(_, version)| *version);
+        // Versions of one record after another go on: none is taken for another's.
+        let version = left.as_ref().map(|(_, version)| *version);
         let record = match left.and_then(|(record, _)| record).filter(|left| left.is_resumed_as(&new)) {
             // Its run died between publishing it and saying so.
             Some(left)
@@ -99,6 +118,17 @@ impl<'a> Progress<'a> {
         self.record.n_scanned
     }
 
+    /// What was believed of outcomes when the build began, once that is known.
+    pub(super) const fn evidence(&self) -> Option<&BTreeMap<Name, Evidence>> {
+        self.record.evidence.as_ref()
+    }
+
+    /// This is believed for the whole build.
+    pub(super) async fn believe(&mut self, evidence: BTreeMap<Name, Evidence>) -> Result<(), SnapshotError> {
+        self.record.evidence = Some(evidence);
+        self.keep().await
+    }
+
     /// Orders that are written, and the items they took.
     pub(super) fn written(&self) -> &[(Order, usize)] {
         &self.record.written
@@ -113,7 +143,11 @@ impl<'a> Progress<'a> {
         for (run, n_chunks) in &self.record.chunks {
             for number in 0..*n_chunks {
                 let name = name(run, number);
-                let chunk = self.store.snapshot_page::<AtRisk>(self.listing(&name), 0).await?;
+                let chunk = match self.store.snapshot_page::<AtRisk>(self.listing(&name), 0).await {
+                    // What cannot be read is of no more use than what is not there.
+                    Err(StoreError::Corrupt { .. }) => None,
+                    chunk => chunk?,
+                };
                 let chunk = chunk.ok_or(SnapshotError::ChunkGone { chunk: name })?;
                 chunk.into_iter().try_for_each(|row| rows.push(row))?;
             }
@@ -164,12 +198,17 @@ impl<'a> Progress<'a> {
         self.keep().await
     }
 
-    /// The snapshot is published: nothing is left to go on with.
-    pub(super) async fn end(self) -> Result<(), SnapshotError> {
-        Ok(self.store.forget_build(Series::AtRisk).await?)
+    /// Nothing is left to go on with: the snapshot is published, or its chunks are gone. A record that stays is of a snapshot
+    /// in use, and is not gone on with.
+    pub(super) async fn end(self) {
+        let Some(version) = self.version else { return };
+        if let Err(error) = self.store.forget_build_at(Series::AtRisk, version).await {
+            tracing::warn!(%error, "the record of a build stays");
+        }
     }
 
     async fn keep(&mut self) -> Result<(), SnapshotError> {
+        let snapshot_id = || self.record.snapshot_id.clone();
         let kept = self.store.keep_build_record(
             Series::AtRisk,
             &self.record,
@@ -177,15 +216,17 @@ impl<'a> Progress<'a> {
             self.version,
             self.expires(),
         );
-        if !kept.await? {
-            return Err(SnapshotError::TakenOver { snapshot_id: self.record.snapshot_id.clone() });
+        match kept.await? {
+            BuildRecord::Kept(version) => self.version = Some(version),
+            BuildRecord::Taken => return Err(SnapshotError::TakenOver { snapshot_id: snapshot_id() }),
+            BuildRecord::Gone => return Err(SnapshotError::RecordGone { snapshot_id: snapshot_id() }),
         }
-        self.version += 1;
         Ok(())
     }
 
+    /// The store expires by the machine's clock, whatever moment the rows describe.
     fn expires(&self) -> i64 {
-        expiry_seconds(self.record.as_of, KEEP_DAYS)
+        expiry_seconds(self.record.as_of.max(Clock::system().now()), KEEP_DAYS)
     }
 
     fn listing<'n>(&'n self, order: &'n str) -> Listing<'n> {
@@ -194,11 +235,13 @@ impl<'a> Progress<'a> {
 }
 
 impl Record {
-    /// Whether going on with it gives what `new` would: the same models and rules, of nearly the same moment.
+    /// Whether going on with it gives what `new` would: the same models, rules and code, of nearly the same moment.
     fn is_resumed_as(&self, new: &Self) -> bool {
         let age_ms = new.as_of.as_millis() - self.as_of.as_millis();
         self.artifact_sha256 == new.artifact_sha256
             && self.policy_sha256 == new.policy_sha256
+            && (self.form, self.n_segments) == (new.form, new.n_segments)
+            && self.code_version == new.code_version
             && (0..RESUME_HOURS * 3_600_000).contains(&age_ms)
     }
 }

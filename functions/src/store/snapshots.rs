@@ -7,6 +7,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
@@ -15,11 +16,12 @@ use serde::de::DeserializeOwned;
 
 use super::Store;
 use super::decisions::read_json;
-use super::error::StoreError;
+use super::error::{StoreError, is_conflict};
 use super::item::{
     Attributes, DOCUMENT, Item, PACKED, PK, SNAPSHOT_ID, VERSION, WRITER, key, live, read_bytes, read_number,
     read_text,
 };
+use crate::clock::Clock;
 
 /// Rows on one page of a snapshot.
 pub const PAGE_SIZE: usize = 50;
@@ -55,6 +57,17 @@ impl Series {
     fn partition(self, snapshot_id: &str) -> String {
         format!("{}#{snapshot_id}", self.name())
     }
+}
+
+/// What came of writing the record of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildRecord {
+    /// It is written, as this version.
+    Kept(i64),
+    /// Another run wrote it meanwhile.
+    Taken,
+    /// Somebody deleted it.
+    Gone,
 }
 
 /// The rows of a snapshot in one of its orders.
@@ -125,36 +138,54 @@ impl Store {
         &self,
         series: Series,
     ) -> Result<Option<(Option<R>, i64)>, StoreError> {
-        let item = self.read(series.name(), BUILDING).await?;
+        let item = self.read(BUILDING, series.name()).await?;
         item.map(|item| Ok((read_json(&item).ok(), read_number(&item, VERSION)?))).transpose()
     }
 
-    /// Writes the record of a build in place of version `before`, 0 for none; false where another than `run` wrote it meanwhile.
+    /// Writes the record of a build for `run`, in place of version `before`, or as the first.
     pub async fn keep_build_record<R: Serialize>(
         &self,
         series: Series,
         record: &R,
         run: &str,
-        before: i64,
+        before: Option<i64>,
         expires_at_seconds: i64,
-    ) -> Result<bool, StoreError> {
-        let item = Item::new(series.name(), BUILDING)
+    ) -> Result<BuildRecord, StoreError> {
+        // The first is numbered by the clock, so that a record that was deleted lends its numbers to no other.
+        let version = before.map_or_else(|| Clock::system().now().as_millis(), |before| before + 1);
+        let item = Item::new(BUILDING, series.name())
             .text(DOCUMENT, to_json(series.name(), record)?)
             .text(WRITER, run)
-            .number(VERSION, before + 1);
-        if self.write_if_version(item.expires(expires_at_seconds).build()?, before).await? {
-            return Ok(true);
+            .number(VERSION, version);
+        let item = item.expires(expires_at_seconds).build()?;
+        if self.write_if_version(item, before.unwrap_or(0)).await? {
+            return Ok(BuildRecord::Kept(version));
         }
         // An answer that was lost on the way is given again as a conflict with ourselves.
-        let Some(item) = self.read(series.name(), BUILDING).await? else { return Ok(false) };
-        Ok(read_text(&item, WRITER)? == run && read_number(&item, VERSION)? == before + 1)
+        let Some(item) = self.read(BUILDING, series.name()).await? else { return Ok(BuildRecord::Gone) };
+        let ours = read_text(&item, WRITER)? == run && read_number(&item, VERSION)? == version;
+        Ok(if ours { BuildRecord::Kept(version) } else { BuildRecord::Taken })
     }
 
-    /// Deletes the record of a build.
+    /// Deletes the record of a build, whoever wrote it.
     pub async fn forget_build(&self, series: Series) -> Result<(), StoreError> {
         let request = self.client.delete_item().table_name(&self.table);
-        let request = request.set_key(Some(key(series.name(), BUILDING)));
+        let request = request.set_key(Some(key(BUILDING, series.name())));
         request.send().await.map(|_| ()).map_err(|error| self.named("DeleteItem", &error))
+    }
+
+    /// The same, if it is still of this version.
+    pub async fn forget_build_at(&self, series: Series, version: i64) -> Result<(), StoreError> {
+        let request = self.client.delete_item().table_name(&self.table);
+        let request = request
+            .set_key(Some(key(BUILDING, series.name())))
+            .condition_expression("#version = :version")
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
+        match request.send().await {
+            Err(error) if !is_conflict(&error) => Err(self.named("DeleteItem", &error)),
+            _ => Ok(()),
+        }
     }
 
     /// The id of the newest complete snapshot.
