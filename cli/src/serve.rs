@@ -58,7 +58,9 @@ pub fn run(args: &Args) -> Outcome {
         let address = listener.local_addr()?;
         say!("listening on http://{address} over {}; the console is at http://{address}/console", open.place);
         if let Some(past) = past.filter(|_| args.now.is_none()) {
-            say!("the event log ended then: the clock starts at {past} (--now sets another time)");
+            say!(
+                "the event log ended long ago: the clock starts at its end, {past} (--now sets another time)"
+            );
         }
         say!("{}", key_lines(&shown, &folder));
         serve(listener, app, ctrl_c()).await
