@@ -59,7 +59,8 @@ pub struct DemandRecord {
     pub units_per_week: f64,
     /// The elasticity to price with; none where neither its own data nor those above it tell.
     pub elasticity: Option<Elasticity>,
-    /// The plain estimate from its own data alone `(value, se)`, of either sign; none where its price varied too little.
+    /// The estimate from its own data `(value, se)`, of either sign, less a bias that SKUs like it tell where weeks outside an
+    /// experiment are used; none where its price varied too little.
     pub own: Option<(f64, f64)>,
     /// Probability that one price shown at the reference price is followed by a purchase; none where nothing was shown.
     pub purchase_probability: Option<f64>,

@@ -65,7 +65,7 @@ pub enum FitError {
 pub struct DemandReport {
     /// What counted as enough.
     pub options: DemandOptions,
-    /// Whether slopes come from weeks priced by an experiment alone.
+    /// Whether the level of slopes comes from weeks priced by an experiment alone; see `grounding` for what other weeks add.
     pub randomised_only: bool,
     /// SKU-weeks, and those of an experiment.
     pub n_observations: usize,

@@ -4,16 +4,19 @@
 //! precisely, and where experiments tell the same SKUs' slopes too, the difference of the two tells what that someone does:
 //! a bias `k_i ~ N(k, t^2)`. Slopes of all weeks less the bias then tell how SKUs differ, and the experiment what they have
 //! in common (Kallus, Puli & Shalit 2018 call it grounding; the weighing of the two by precision, Rosenman et al. 2023).
-//! Where the bias differs much from SKU to SKU, t is large, and nothing is gained or lost.
+//! Where the bias differs much from SKU to SKU, t is large, and little is gained or lost; where it goes with the slope itself,
+//! the two kinds do not tell SKUs apart alike, and nothing is taken.
 
 use serde::Serialize;
 
-use super::estimate::{Population, population};
+use super::estimate::{Population, believed_spread, population_of_spread, updated};
 use super::fit::Series;
 use crate::metrics::Estimate;
 
 /// Fewest SKUs with slopes of both kinds: fewer do not tell by how much the bias differs between them.
 const MIN_SKUS: usize = 10;
+/// Scale of the standard deviation by which the bias differs between SKUs, beforehand.
+const BIAS_SPREAD: f64 = 1.0;
 
 /// What is taken off slopes of weeks that no experiment priced.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -24,27 +27,49 @@ pub struct Grounding {
     pub weight: f64,
 }
 
-/// Makes own slopes of an experiment more precise by those `observed` in other weeks; none where these tell nothing. A SKU's
-/// error is what is its own: the mean bias's is for the caller to add.
+/// Makes own slopes of an experiment more precise by those `observed` in other weeks; none where these tell nothing, or nothing
+/// like it. A SKU that no experiment priced keeps what it had: what others are biased by need not be its bias. A SKU's error is
+/// what is its own: the mean bias's is for the caller to add.
 pub(super) fn take(series: &mut [Series<'_>], observed: &[Option<Estimate>]) -> Option<Grounding> {
     let both = series.iter().zip(observed).filter_map(|(series, observed)| series.own.zip(*observed));
-    let differences: Vec<Estimate> = both
-        .map(|(own, observed)| Estimate { value: observed.value - own.value, se: own.se.hypot(observed.se) })
-        .collect();
-    let bias = population(&differences).filter(|bias| bias.n >= MIN_SKUS)?;
+    let both: Vec<(Estimate, Estimate)> = both.collect();
+    if both.len() < MIN_SKUS || !tell_alike(&both) {
+        return None;
+    }
+    let differences = both
+        .iter()
+        .map(|(own, observed)| Estimate { value: observed.value - own.value, se: own.se.hypot(observed.se) });
+    let differences: Vec<Estimate> = differences.collect();
+    let bias = population_of_spread(&differences, believed_spread(&differences, BIAS_SPREAD))?;
     let mut weights = Vec::new();
     for (series, observed) in series.iter_mut().zip(observed) {
-        let Some(observed) = observed else { continue };
-        let grounded = observed.value - bias.mean.value;
-        let precision = (observed.se.powi(2) + bias.between).recip();
-        let own = series.own.map_or((0.0, 0.0), |own| (own.value, own.se.powi(2).recip()));
-        let total = precision + own.1;
-        let value = (precision * grounded + own.1 * own.0) / total;
-        series.own = Some(Estimate { value, se: total.recip().sqrt() });
-        weights.push(precision / total);
+        let (Some(own), Some(observed)) = (series.own, observed) else { continue };
+        let beside = Estimate {
+            value: observed.value - bias.mean.value,
+            se: (observed.se.powi(2) + bias.between).sqrt(),
+        };
+        let both = updated(own, beside);
+        series.own = Some(both);
+        weights.push((both.se / beside.se).powi(2));
     }
     let weight = weights.iter().sum::<f64>() / weights.len() as f64;
     Some(Grounding { bias, weight })
+}
+
+/// Whether SKUs differ by `both` kinds of slopes alike, at least by half. A bias that is independent of the slope leaves the
+/// two covary by the variance of true slopes, which is that of the experiment's less their errors'; one that offsets the slope
+/// (who moves the price of those most whose buyers mind it least, say) does not, and would pull all slopes to one.
+fn tell_alike(both: &[(Estimate, Estimate)]) -> bool {
+    let weights: Vec<f64> =
+        both.iter().map(|(own, observed)| (own.se.powi(2) + observed.se.powi(2)).recip()).collect();
+    let total: f64 = weights.iter().sum();
+    let mean = |of: &dyn Fn(&(Estimate, Estimate)) -> f64| {
+        both.iter().zip(&weights).map(|(both, weight)| weight * of(both)).sum::<f64>() / total
+    };
+    let (own, observed) = (mean(&|both| both.0.value), mean(&|both| both.1.value));
+    let covariance = mean(&|both| (both.0.value - own) * (both.1.value - observed));
+    let spread = mean(&|both| (both.0.value - own).powi(2) - both.0.se.powi(2));
+    covariance > 0.0 && covariance >= 0.5 * spread
 }
 
 #[cfg(test)]
@@ -143,19 +168,45 @@ mod tests {
     #[test]
     fn a_bias_that_differs_from_sku_to_sku_counts_for_little() {
         let report = told(&shop(|sku| if sku % 2 == 0 { 0.3 } else { -0.3 }, 0.0, 11), true);
-        let grounding = report.grounding.unwrap();
-        assert!(grounding.weight < 0.1, "{grounding:?}");
+        assert!(report.grounding.is_none_or(|grounding| grounding.weight < 0.1), "{:?}", report.grounding);
     }
 
-    /// Seasons of categories, told as such, leave slopes more precise than seasons that nobody knows of: over ten shops.
+    /// Who steers sales to a plan moves inelastic SKUs most, and all slopes of such weeks are alike: nothing is taken of them.
+    #[test]
+    fn a_bias_that_offsets_the_slope_is_seen() {
+        for seed in 31..=35 {
+            let report = told(&shop(|sku| 0.5 / truth(sku).abs(), 0.0, seed), true);
+            assert!(report.grounding.is_none(), "{:?}", report.grounding);
+        }
+    }
+
+    /// Half of the SKUs are in no experiment, and their prices answer demand otherwise: they are believed as all are, no surer.
+    #[test]
+    fn who_is_in_no_experiment_has_no_slope_of_their_own() {
+        let mut all = shop(|sku| if sku % 4 < 2 { 0.3 } else { 0.2 }, 0.0, 41);
+        let outside = |row: &Observation| row.sku[1..].parse::<usize>().unwrap() % 4 >= 2;
+        all.iter_mut().filter(|row| outside(row)).for_each(|row| row.randomised = false);
+        let report = told(&all, true);
+        for (sku, record) in report.records[..N_SKUS].iter().enumerate().filter(|(sku, _)| sku % 4 >= 2) {
+            assert!(record.own.is_none() && record.flags.contains(&"pooled".to_owned()), "{sku} {record:?}");
+        }
+    }
+
+    /// Seasons of categories, told as such, leave slopes more precise than seasons that nobody knows of: over ten shops, and at
+    /// least 380 of their 400 SKUs, whose slopes both tell.
     #[test]
     fn seasons_of_categories_are_taken_off() {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for seed in 21..=30 {
             let all = shop(|_| 0.3, 0.6, seed);
-            with.extend(errors(&told(&all, true)).0);
-            without.extend(errors(&told(&all, false)).0);
+            let (known, unknown) = (told(&all, true), told(&all, false));
+            for (sku, (one, other)) in known.records.iter().zip(&unknown.records).take(N_SKUS).enumerate() {
+                let Some((one, other)) = one.own.zip(other.own) else { continue };
+                with.push((one.0 - truth(sku)).powi(2));
+                without.push((other.0 - truth(sku)).powi(2));
+            }
         }
-        assert!(lead(&without, &with) > 4.0);
+        assert!(with.len() >= 380, "{}", with.len());
+        assert!(lead(&without, &with) > 4.0, "{}", lead(&without, &with));
     }
 }

@@ -1,13 +1,14 @@
 //! Own slopes: what a SKU's own price does to its units, week effects and what is felt as a loss held.
 //!
-//! `ln u_it = a_i + e_i x_it - d L_it + r R_it + w_t`, by Poisson: x the log price over reference, R the price that buyers
+//! `ln u_it = a_i + e_i x_it - d L_it + r R_it + w_t + g_ct`, by Poisson regression under shocks (`shocks`), w and the category's
+//! season g from `weeks`, R that part of it which no experiment drew: x the log price over reference, R the price that buyers
 //! are used to (an exponential mean of earlier weeks'), L = max(0, x - R) what they feel as a loss (Hardie, Johnson & Fader
 //! 1993). A price that lasts is got used to, so e is what a lasting price does; without L a year of prices drawn anew each
 //! week would tell of their first week alone, and call demand too elastic. d is common to all SKUs and told by the kink at
-//! R, for R beside it takes up whatever earlier prices have to do with today's demand; so prices tell it that follow demand,
-//! too, whose slope e is biased. `grounding` says what such slopes are good for.
+//! R, for R beside it takes up whatever earlier prices have to do with today's demand; so prices that follow demand alike both
+//! ways tell it too, as far as they agree with drawn ones. `grounding` says what the slopes e of such weeks are good for.
 
-use super::estimate::{Population, given_negative, population, updated};
+use super::estimate::{Population, given_negative, population, updated, widened};
 use super::fit::{DemandOptions, Series, Which};
 use super::grounding::{self, Grounding};
 use super::shocks::{Moments, Shocks};
@@ -48,11 +49,13 @@ impl Kind {
     /// One round, which `learns` of losses and shocks or holds them; what it says of the weeks.
     fn round(&mut self, series: &[Series<'_>], weeks: &Weeks, learns: bool, options: &DemandOptions) -> Sums {
         let round = Round::of(series, self.which, options, weeks, self.shared);
-        if let Some((step, se)) = round.step().filter(|_| learns) {
-            let Shared { used_to, loss, .. } = self.shared;
-            let shocks = round.moments.shocks();
-            self.shared = Shared { used_to: used_to + step[0], loss: loss + step[1], shocks };
-            self.loss = Some(Estimate { value: self.shared.loss, se });
+        if learns {
+            self.shared.shocks = round.moments.shocks();
+            if let Some((step, se)) = round.step() {
+                self.shared.used_to += step[0];
+                self.shared.loss += step[1];
+                self.loss = Some(Estimate { value: self.shared.loss, se });
+            }
         }
         self.slopes = round.slopes;
         round.sums
@@ -88,11 +91,14 @@ pub(super) fn own_slopes(
             weeks = weeks.told(&sums, options);
         }
     };
-    // Where no price was drawn, losses are of those that follow demand, and nothing tells what a loss does.
+    // Without drawn prices nothing holds what is told of losses against.
     if randomised_only {
         rounds(&mut kinds, true, 2 * options.week_rounds);
     }
-    let told = kinds.iter().filter_map(|kind| kind.loss).reduce(updated);
+    let told = kinds[0].loss.map(|drawn| match kinds.get(1).and_then(|undrawn| undrawn.loss) {
+        Some(undrawn) => updated(drawn, as_sure_as_it_agrees(undrawn, drawn)),
+        None => drawn,
+    });
     let [loss, unsure] =
         told.map_or([0.0; 2], |loss| believed(loss, population(&told_slopes(&kinds[0].slopes))));
     kinds.iter_mut().for_each(|kind| kind.shared.loss = loss);
@@ -110,6 +116,13 @@ pub(super) fn own_slopes(
     let of_losses = unsure * shares.iter().sum::<f64>() / shares.len().max(1) as f64;
     let of_bias = grounding.map_or(0.0, |grounding| grounding.weight * grounding.bias.mean.se);
     Common { loss: told, grounding, shared_se: of_losses.hypot(of_bias) }
+}
+
+/// `undrawn` with the error that its disagreement with `drawn` beyond chance shows: who marks down alone, say, makes a kink of
+/// demand itself.
+fn as_sure_as_it_agrees(undrawn: Estimate, drawn: Estimate) -> Estimate {
+    let chance = undrawn.se.powi(2) + drawn.se.powi(2);
+    widened(undrawn, ((undrawn.value - drawn.value).powi(2) - chance).max(0.0).sqrt())
 }
 
 fn told_slopes(slopes: &[Option<(Estimate, f64)>]) -> Vec<Estimate> {
@@ -197,11 +210,18 @@ impl Round {
     fn step(&self) -> Option<([f64; 2], f64)> {
         let ([a, b, c], [p, q, r]) = (self.curvature, self.squares);
         let det = a * c - b * b;
-        if self.n_weeks < LOSS_WEEKS || det <= 1e-9 * a * c {
-            return None;
-        }
         let [g, h] = self.gradient;
         let bounded = |step: f64| step.clamp(-1.0, 1.0);
+        if self.n_weeks < LOSS_WEEKS || c <= 0.0 {
+            return None;
+        }
+        // Where every week was drawn nothing of what buyers are used to was left by other prices: losses stand alone.
+        if a <= 1e-9 * c {
+            return Some(([0.0, bounded(h / c)], r.sqrt() / c));
+        }
+        if det <= 1e-9 * a * c {
+            return None;
+        }
         let step = [bounded((c * g - b * h) / det), bounded((a * h - b * g) / det)];
         Some((step, (b * b * p - 2.0 * a * b * q + a * a * r).max(0.0).sqrt() / det))
     }
@@ -231,13 +251,18 @@ mod tests {
     /// whose shocks last, in the fourth; buyers with an elasticity of -2 and `loss` beside it, who are used to 0.75 of what
     /// they were used to the week before.
     fn shop(loss: f64, seed: u64) -> Vec<Observation> {
+        shop_of(loss, seed, |sku, week| (week / 4 + sku) % 4 != 0)
+    }
+
+    /// The same, prices drawn where `is_drawn` of SKU and week says so.
+    fn shop_of(loss: f64, seed: u64, is_drawn: impl Fn(usize, usize) -> bool) -> Vec<Observation> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shocks = Normal::new(0.0, 0.2).unwrap();
         let mut found = Vec::new();
         for sku in 0..N_SKUS {
             let (mut used_to, mut shock) = (0.0_f64, 0.0);
             for week in 0..104 {
-                let drawn = (week / 4 + sku) % 4 != 0;
+                let drawn = is_drawn(sku, week);
                 shock = 0.6 * shock + shocks.sample(&mut rng);
                 let arms = [0.85, 0.92, 1.0, 1.08, 1.15];
                 let log = if drawn { f64::ln(arms[rng.random_range(0..5)]) } else { 0.3 * shock };
@@ -276,6 +301,18 @@ mod tests {
                 mean.value > -2.6 + se,
                 "-2.6 is what a year of first weeks would say: {mean:?} {loss:?}"
             );
+        }
+    }
+
+    /// The same of a shop whose every week was drawn.
+    #[test]
+    fn losses_are_told_where_every_week_was_drawn() {
+        for seed in 7..=9 {
+            let drawn = shop_of(1.2, seed, |_, _| true);
+            let report = fit(&drawn, |_| None, DemandOptions::default()).unwrap().report;
+            let (loss, mean) = (report.loss.unwrap(), report.overall.unwrap().mean);
+            assert!((loss.value - 1.2).abs() < 4.0 * loss.se, "{loss:?}");
+            assert!((mean.value + 2.0).abs() < 4.0 * mean.se, "{mean:?} {loss:?}");
         }
     }
 

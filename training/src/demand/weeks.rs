@@ -6,6 +6,8 @@ use super::fit::DemandOptions;
 
 /// Weeks to either side over which a category's season is taken to be one.
 const REACH: i32 = 3;
+/// Weeks of such a season: in each of them as many SKUs tell as of a week of all.
+const WINDOW: usize = 2 * REACH as usize + 1;
 /// The furthest from the usual that a week may be, in ln(units).
 const FURTHEST: f64 = 5.0;
 
@@ -81,7 +83,8 @@ impl Weeks {
         }
         let season = |(category, weeks): (Option<String>, BTreeMap<i32, Sum>)| {
             let told = weeks.into_iter();
-            let told = told.filter_map(|(week, sum)| Some((week, sum.effect(2 * options.min_week_skus)?)));
+            let told =
+                told.filter_map(|(week, sum)| Some((week, sum.effect(WINDOW * options.min_week_skus)?)));
             (category, told.collect())
         };
         Self { all, seasons: around.into_iter().map(season).collect() }
