@@ -1,8 +1,8 @@
 //! From a demand curve and the rules of pricing.toml to the price of an item.
 //!
 //! `rules` says what is allowed, `demand` how units answer to the price, `ledger` what was shown before, `reaction` how
-//! prices follow demand and stock, `guardrail` what bounds them, `ladder` which admissible price is expected to bring the
-//! most; `choice` puts them in order. No feature of a customer enters unless a market says so.
+//! prices follow demand and stock, `guardrail` what bounds them, `substitution` what a unit takes away from its neighbours,
+//! `ladder` which admissible price is expected to bring the most; `choice` puts them in order. No feature of a customer enters unless a market says so.
 
 pub mod rules;
 pub mod demand;
@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod reaction;
 pub mod guardrail;
 pub mod ladder;
+mod substitution;
 pub mod choice;
 
 pub use choice::{Circumstances, Person, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, choose_price};

@@ -44,6 +44,15 @@ pub struct Elasticity {
     pub hi: f64,
 }
 
+impl Elasticity {
+    /// Expected demand over that at the reference price, the uncertainty of the elasticity e ~ N(m, s^2) carried through:
+    /// `E[exp(e l)] = exp(m l + s^2 l^2 / 2)`, l the logarithm of the price over the reference.
+    #[must_use]
+    pub fn relative(&self, log_ratio: f64) -> f64 {
+        (log_ratio * (self.value + 0.5 * self.se * self.se * log_ratio)).exp()
+    }
+}
+
 /// What the data say of one SKU, category or all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DemandRecord {
@@ -266,10 +275,12 @@ impl DemandModel {
         self.find(level, name).map(|(record, names)| unpack(record, names))
     }
 
-    /// Units that `sku` is expected to sell in a week at its reference price.
-    #[must_use]
-    pub fn units_per_week(&self, sku: &str) -> Option<f64> {
-        self.find(DemandLevel::Sku, sku).map(|(record, _)| record.units_per_week.get())
+    /// Units a week of `sku` at its reference price, that price in minor units, and its elasticity; none where they are not told.
+    pub(super) fn told(&self, sku: &str) -> Option<(f64, i64, Elasticity)> {
+        let (record, _) = self.find(DemandLevel::Sku, sku)?;
+        let [value, se, lo, hi] = record.elasticity.map(F64::get);
+        let elasticity = (!value.is_nan()).then_some(Elasticity { value, se, lo, hi })?;
+        Some((record.units_per_week.get(), record.reference_price_minor.get(), elasticity))
     }
 
     /// Percent change of the units of a SKU of `category` per percent change of the price of one of its neighbours, on
@@ -381,13 +392,10 @@ pub struct DemandCurve {
 }
 
 impl DemandCurve {
-    /// Expected demand at `price_minor` (at least 1) over demand at the reference price, with the uncertainty of the
-    /// elasticity e ~ N(m, s^2) carried through: `E[(price / reference)^e] = exp(m l + s^2 l^2 / 2)`, l the log ratio.
+    /// Expected demand at `price_minor` (at least 1) over demand at the reference price: [`Elasticity::relative`].
     #[must_use]
     pub fn relative(&self, price_minor: i64) -> f64 {
-        let Elasticity { value, se, .. } = self.elasticity;
-        let log = self.log_ratio(price_minor);
-        (log * (value + 0.5 * se * se * log)).exp()
+        self.elasticity.relative(self.log_ratio(price_minor))
     }
 
     /// ln(price / reference).

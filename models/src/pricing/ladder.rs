@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::demand::DemandCurve;
 use super::guardrail::Gate;
 use super::rules::{Objective, PriceExploration, PricingRules, Rounding};
+use super::substitution::Substitution;
 use crate::lottery::{Draws, N_VALUES, NORMAL};
 use crate::units::{Probability, Seed};
 
@@ -22,8 +23,8 @@ pub struct Rung {
     pub price_minor: i64,
     /// Probability that it is followed by a purchase when shown; none where no prices were shown.
     pub probability: Option<Probability>,
-    /// Expected margin in minor units, what the other SKUs of the category gain or lose included: per price shown where
-    /// `probability` is known, else per unit that sells at the reference price.
+    /// Expected margin in minor units, less what a unit takes away from the other SKUs of its category: per price shown
+    /// where `probability` is known, else per unit that sells at the reference price.
     pub expected_margin_minor: f64,
     /// Probability with which the policy chooses it; 0 for a rung that a guardrail shuts out.
     pub choice_probability: f64,
@@ -36,52 +37,64 @@ pub(super) struct Worth<'a> {
     pub(super) objective: Objective,
     /// Of one unit, in minor units.
     pub(super) cost_minor: f64,
-    /// Beside the cost, what one unit sold takes away elsewhere: demand, stock. May be negative.
+    /// Beside the cost, what one unit sold takes away later: demand, stock. May be negative.
     pub(super) bid_minor: f64,
-    pub(super) cross: Cross,
-}
-
-/// What a price does to the rest of its category.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cross {
-    /// Of their units to this price.
-    pub(super) elasticity: f64,
-    /// Their margin, per unit that this SKU sells at its reference price, in minor units.
-    pub(super) margin_minor: f64,
+    pub(super) category: Substitution,
 }
 
 impl Worth<'_> {
+    /// Demand, as [`Self::at`] takes it, by the curve; for an elasticity drawn from what is believed of it, `drawn`.
+    fn relative(&self, price_minor: i64, drawn: Option<f64>) -> f64 {
+        let log = self.curve.log_ratio(price_minor) * self.category.steeper;
+        drawn.map_or_else(|| self.curve.elasticity.relative(log), |drawn| (drawn * log).exp())
+    }
+
     /// Per unit that sells at the reference price, at a demand of `relative` times that.
     pub(super) fn at(&self, price_minor: i64, relative: f64) -> f64 {
-        let price = price_minor as f64;
+        let bid = self.bid_minor + self.category.taken_minor;
         let unit = match self.objective {
-            Objective::Margin => price - self.cost_minor - self.bid_minor,
-            Objective::Revenue => price - self.bid_minor,
-            Objective::Units => return relative,
+            Objective::Margin => price_minor as f64 - self.cost_minor - bid,
+            Objective::Revenue => price_minor as f64 - bid,
+            Objective::Units => 1.0,
         };
-        unit * relative + self.spill(price_minor)
+        unit * relative
     }
 
-    fn spill(&self, price_minor: i64) -> f64 {
-        if self.cross.margin_minor == 0.0 {
-            return 0.0;
-        }
-        self.cross.margin_minor * (self.cross.elasticity * self.curve.log_ratio(price_minor)).exp_m1()
+    /// The rung of a price at which demand is `relative` to that at the reference price, where a price shown is followed by
+    /// a purchase with probability `shown`, or by one unit.
+    pub(super) fn rung(
+        &self,
+        price_minor: i64,
+        relative: f64,
+        shown: f64,
+        probability: Option<Probability>,
+    ) -> Rung {
+        let unit = price_minor as f64 - self.cost_minor - self.category.taken_minor;
+        let expected_margin_minor = shown * relative * unit;
+        Rung { price_minor, probability, expected_margin_minor, choice_probability: 0.0 }
     }
+}
 
-    /// The rung of a price at which demand is `relative` to that at the reference price.
-    pub(super) fn rung(&self, price_minor: i64, relative: f64, probability: Option<Probability>) -> Rung {
-        let margin = (price_minor as f64 - self.cost_minor) * relative + self.spill(price_minor);
-        let shown = probability.map_or(1.0, |p| p.get() / relative.max(f64::MIN_POSITIVE));
-        Rung { price_minor, probability, expected_margin_minor: shown * margin, choice_probability: 0.0 }
-    }
+/// The price of the most worth on a curve of constant elasticity e: of margin `cost e / (1 + e)` (Lerner 1934), the cost
+/// raised by what a unit takes away elsewhere, and so of revenue by that alone. Infinite where a dearer price always brings
+/// more: e >= -1.
+pub(super) fn optimum(objective: Objective, elasticity: f64, cost_minor: f64, taken_minor: f64) -> f64 {
+    let cost = match objective {
+        Objective::Margin => cost_minor + taken_minor,
+        Objective::Revenue => taken_minor,
+        Objective::Units => return 1.0,
+    };
+    if elasticity < -1.0 { (cost * elasticity / (1.0 + elasticity)).max(1.0) } else { f64::INFINITY }
 }
 
 /// The rungs between the fixed bounds, ascending in price.
 pub(super) fn ladder(worth: &Worth<'_>, fixed: &Gate, rules: &PricingRules) -> Vec<Rung> {
+    let shown = worth.curve.base_probability.unwrap_or(1.0);
     prices(fixed.lowest_minor(), fixed.highest_minor(), rules)
         .into_iter()
-        .map(|price| worth.rung(price, worth.curve.relative(price), worth.curve.purchase_probability(price)))
+        .map(|price| {
+            worth.rung(price, worth.relative(price, None), shown, worth.curve.purchase_probability(price))
+        })
         .collect()
 }
 
@@ -118,7 +131,7 @@ pub(super) fn choose(
     seed: Seed,
 ) -> Option<(usize, usize)> {
     let open = open(rungs, gate);
-    let best = best(rungs, &open, |price| worth.at(price, worth.curve.relative(price)))?;
+    let best = best(rungs, &open, |price| worth.at(price, worth.relative(price, None)))?;
     let mut draws = Draws::new(seed);
     match exploration {
         PriceExploration::None => rungs[best].choice_probability = 1.0,
@@ -130,7 +143,7 @@ pub(super) fn choose(
             let belief = worth.curve.elasticity;
             for z in NORMAL {
                 let drawn = (belief.value + belief.se * z).min(LEAST_ELASTICITY);
-                let of = |price| worth.at(price, (drawn * worth.curve.log_ratio(price)).exp());
+                let of = |price| worth.at(price, worth.relative(price, Some(drawn)));
                 if let Some(at) = self::best(rungs, &open, of) {
                     rungs[at].choice_probability += 1.0 / N_VALUES as f64;
                 }
@@ -139,13 +152,6 @@ pub(super) fn choose(
     }
     let probabilities: Vec<f64> = open.iter().map(|&at| rungs[at].choice_probability).collect();
     Some((open[draws.pick(&probabilities)], best))
-}
-
-/// The price of the best rung if neighbours neither gained nor lost; none where the guardrails admit no rung.
-pub(super) fn best_alone(rungs: &[Rung], worth: &Worth<'_>, gate: &Gate) -> Option<i64> {
-    let alone = Worth { cross: Cross::default(), ..*worth };
-    let best = best(rungs, &open(rungs, gate), |price| alone.at(price, alone.curve.relative(price)));
-    best.map(|at| rungs[at].price_minor)
 }
 
 /// The places of the rungs that all guardrails admit.

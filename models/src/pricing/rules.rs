@@ -266,11 +266,10 @@ impl PricingRules {
         self.skus.get(*self.places.skus.get(sku)?)
     }
 
-    /// The other SKUs of the category of `sku`.
-    pub fn neighbours<'a>(&'a self, sku: &'a SkuRules) -> impl Iterator<Item = &'a SkuRules> {
+    /// The SKUs of the category of `sku`, itself included.
+    pub fn with_neighbours(&self, sku: &SkuRules) -> impl Iterator<Item = &SkuRules> {
         let places = sku.category.as_ref().and_then(|category| self.places.categories.get(category));
-        let all = places.into_iter().flatten().filter_map(|at| self.skus.get(*at));
-        all.filter(move |other| other.sku != sku.sku)
+        places.into_iter().flatten().filter_map(|at| self.skus.get(*at))
     }
 
     /// The rules of `market`; of a request that names none, or a project without markets, the default.

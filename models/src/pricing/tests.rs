@@ -316,16 +316,14 @@ fn what_neighbours_gain_counts() {
     };
     let quoted = |cross| price(&rules, Some(&model(cross)), EVERYBODY, &ask("MUG")).unwrap();
     let (alone, beside) = (quoted(None), quoted(Some(0.8)));
-    // Alone 610 * 2.5 / 1.5 = 1017, below the lowest rung; what CUP gains (0.8 * 1000 a unit) makes a dearer one better.
+    // Alone 610 * 2.5 / 1.5 = 1017, below the lowest rung; what CUP's buyers bring instead makes a dearer one better.
     assert_eq!(alone.quoted_price_minor, 1099);
     assert!(beside.quoted_price_minor > alone.quoted_price_minor, "{beside:?}");
-    // And it is they who are said to do it, behind the price it would have alone.
+    // And it is they who are said to do it, from the price it would have alone.
     assert!(alone.guardrails.iter().all(|step| step.code != "neighbours"), "{alone:?}");
-    let last = beside.guardrails.last().unwrap();
-    assert_eq!(
-        (last.code.as_str(), last.before_minor, last.after_minor),
-        ("neighbours", alone.quoted_price_minor, beside.quoted_price_minor)
-    );
+    let first = beside.guardrails.first().unwrap();
+    assert_eq!((first.code.as_str(), first.before_minor), ("neighbours", 1017));
+    assert_eq!(alone.model_price_minor, 1017);
 }
 
 #[test]

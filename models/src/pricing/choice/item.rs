@@ -4,10 +4,11 @@ use super::{Circumstances, PriceBasis, PriceChoice, PriceRefusal, PriceRequest};
 use crate::event::MAX_AMOUNT_MINOR;
 use crate::pricing::demand::{DemandCurve, DemandModel};
 use crate::pricing::guardrail::{Gate, Guardrail, cost_of, note};
-use crate::pricing::ladder::{Cross, Worth, best_alone, choose, ladder, nearest};
+use crate::pricing::ladder::{Worth, choose, ladder, nearest, optimum};
 use crate::pricing::ledger::Standing;
 use crate::pricing::reaction::{next_tilt, stock_price};
 use crate::pricing::rules::{Objective, PriceExploration, PricingRules, SkuRules, Terms};
+use crate::pricing::substitution::Substitution;
 
 /// The model's own optimum is looked for up to this many list prices.
 const OPTIMUM_BOUND: f64 = 4.0;
@@ -24,7 +25,7 @@ pub(super) struct Item<'a> {
     pub(super) list: i64,
     pub(super) cost: Option<i64>,
     curve: Option<DemandCurve>,
-    cross: Cross,
+    category: Substitution,
     /// What stands, for those who are held out of nothing.
     standing: Option<Standing>,
     /// Whether the price is thought over now.
@@ -41,19 +42,19 @@ impl<'a> Item<'a> {
         let sku = rules.sku(&request.sku);
         let list = checked_numbers(sku, request)?;
         let terms = sku.map_or(rules.default, |sku| sku.terms);
-        let category = sku.and_then(|sku| sku.category.as_deref());
+        let category_name = sku.and_then(|sku| sku.category.as_deref());
         let control = around.control;
         let curve = demand.and_then(|demand| match (control.policy, control.model) {
             (true, _) => None,
             (false, true) => demand.average_curve(list),
-            (false, false) => demand.curve(&request.sku, category, list),
+            (false, false) => demand.curve(&request.sku, category_name, list),
         });
         let everybody = !control.policy && !control.model;
         let standing = around.ledger.and_then(|ledger| ledger.standing).filter(|_| everybody);
         let due = |standing: Standing| standing.is_due(around.now, terms.cool_down_hours);
-        let cross = match (demand, &curve, sku) {
-            (Some(demand), Some(curve), Some(sku)) if everybody => cross(rules, demand, curve, sku),
-            _ => Cross::default(),
+        let category = match (demand, sku) {
+            (Some(demand), Some(sku)) if everybody => Substitution::of(rules, demand, sku),
+            _ => Substitution::NONE,
         };
         let cost = cost_of(sku, &terms, list, request.unit_cost_minor);
         Ok(Self {
@@ -65,7 +66,7 @@ impl<'a> Item<'a> {
             list,
             cost,
             curve,
-            cross,
+            category,
             standing,
             due: standing.is_none_or(due),
         })
@@ -143,31 +144,27 @@ impl<'a> Item<'a> {
     pub(super) fn choose(&self, fixed: &Gate, gate: &Gate) -> PriceChoice {
         let basis = self.basis();
         let mut moved = Vec::new();
-        let optimum =
-            self.curve.as_ref().filter(|_| basis != PriceBasis::NoCost).map(|curve| self.optimum(curve));
-        let model = optimum.map_or(self.list, |price| (price.round() as i64).max(1));
+        let told = self.curve.as_ref().filter(|_| basis != PriceBasis::NoCost);
+        let model = told.map_or(self.list, |curve| whole(self.optimum(curve, Substitution::NONE)));
+        let together = told.map(|curve| self.optimum(curve, self.category));
+        note(&mut moved, "neighbours", model, together.map_or(model, whole));
         let (tilt, index) = self.tilt();
-        let wanted = optimum.map_or(self.list as f64, |price| self.moved(price, tilt, &mut moved));
-        let mut price = gate.apply((wanted.round() as i64).max(1), &mut moved);
+        let wanted = together.map_or(self.list as f64, |price| self.moved(price, tilt, &mut moved));
+        let mut price = gate.apply(whole(wanted), &mut moved);
         let (mut rungs, mut choice_probability) = (Vec::new(), 1.0);
         let mut on_ladder = None;
-        let mut alone = None;
         if let Some(curve) = &self.curve {
-            let worth = self
-                .worth_of(curve, optimum.map_or(0.0, |free| bid(curve, free, wanted, self.terms.objective)));
+            let worth = self.worth_of(curve, together.map_or(0.0, |free| self.bid(curve, free, wanted)));
             rungs = ladder(&worth, fixed, self.rules);
             let explored = if self.is_everybodys() { self.rules.exploration } else { PriceExploration::None };
             if basis == PriceBasis::Model {
                 on_ladder = choose(&mut rungs, &worth, gate, explored, self.around.seed);
-                alone = best_alone(&rungs, &worth, gate).filter(|_| self.cross.margin_minor != 0.0);
             }
         }
         match on_ladder {
             Some((drawn, best)) => {
                 choice_probability = rungs[drawn].choice_probability;
-                let alone = alone.unwrap_or(rungs[best].price_minor);
-                note(&mut moved, "rounding", price, alone);
-                note(&mut moved, "neighbours", alone, rungs[best].price_minor);
+                note(&mut moved, "rounding", price, rungs[best].price_minor);
                 note(&mut moved, "exploration", rungs[best].price_minor, rungs[drawn].price_minor);
                 price = rungs[drawn].price_minor;
             }
@@ -198,14 +195,14 @@ impl<'a> Item<'a> {
     /// What the rungs of the curve are valued by, what demand and stock ask included.
     pub(super) fn worth(&self) -> Option<Worth<'_>> {
         let curve = self.curve.as_ref()?;
-        let free = self.optimum(curve);
+        let free = self.optimum(curve, self.category);
         let wanted = self.moved(free, self.tilt().0, &mut Vec::new());
-        Some(self.worth_of(curve, bid(curve, free, wanted, self.terms.objective)))
+        Some(self.worth_of(curve, self.bid(curve, free, wanted)))
     }
 
     fn worth_of<'c>(&self, curve: &'c DemandCurve, bid_minor: f64) -> Worth<'c> {
         let cost_minor = self.cost.unwrap_or(0) as f64;
-        Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, cross: self.cross }
+        Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, category: self.category }
     }
 
     /// Rounds a price that came from no rung; a list price and a price that stands are kept as they are.
@@ -220,18 +217,21 @@ impl<'a> Item<'a> {
         after
     }
 
-    /// The price of the largest margin on a curve of constant elasticity e < -1: cost * e / (1 + e) (Lerner 1934). A less
-    /// elastic curve has none, nor has revenue: they end at the bound, [`OPTIMUM_BOUND`] list prices, or at 1.
-    fn optimum(&self, curve: &DemandCurve) -> f64 {
-        let (elasticity, bound) = (curve.elasticity.value, self.list as f64 * OPTIMUM_BOUND);
-        let cost = self.cost.unwrap_or(0) as f64;
-        let free = match self.terms.objective {
-            Objective::Margin if elasticity < -1.0 => cost * elasticity / (1.0 + elasticity),
-            Objective::Revenue if elasticity < -1.0 => 1.0,
-            Objective::Units => 1.0,
-            Objective::Margin | Objective::Revenue => bound,
-        };
-        free.clamp(1.0, bound)
+    /// The best price on the curve, its neighbours as `category` tells them; at most [`OPTIMUM_BOUND`] list prices.
+    fn optimum(&self, curve: &DemandCurve, category: Substitution) -> f64 {
+        let (elasticity, cost) = (curve.elasticity.value * category.steeper, self.cost.unwrap_or(0) as f64);
+        let free = optimum(self.terms.objective, elasticity, cost, category.taken_minor);
+        free.clamp(1.0, self.list as f64 * OPTIMUM_BOUND)
+    }
+
+    /// What a unit takes away later, so that the optimum `free` becomes `wanted`: the cost that Lerner's rule would need,
+    /// less the cost there is. An inelastic curve knows no such cost, and needs none: its optimum is a bound.
+    fn bid(&self, curve: &DemandCurve, free: f64, wanted: f64) -> f64 {
+        let elasticity = curve.elasticity.value * self.category.steeper;
+        if elasticity >= -1.0 || self.terms.objective == Objective::Units {
+            return 0.0;
+        }
+        (wanted - free) * (1.0 + elasticity) / elasticity
     }
 
     /// The tilt from now on, and the index that moved it; a price that is not due keeps its tilt.
@@ -259,7 +259,6 @@ impl<'a> Item<'a> {
 
     /// The optimum `price` moved by demand and stock.
     fn moved(&self, price: f64, tilt: f64, moved: &mut Vec<Guardrail>) -> f64 {
-        let whole = |price: f64| (price.round() as i64).max(1);
         let tilted = price * tilt.exp();
         note(moved, "demand_index", whole(price), whole(tilted));
         let stocked = self.request.stock.zip(self.curve.as_ref());
@@ -294,35 +293,13 @@ impl<'a> Item<'a> {
     }
 }
 
-/// What a unit takes away elsewhere, so that the optimum `free` becomes `wanted`: the cost that Lerner's rule would need,
-/// less the cost there is. An inelastic curve knows no such cost, and needs none: its optimum is a bound.
-fn bid(curve: &DemandCurve, free: f64, wanted: f64, objective: Objective) -> f64 {
-    let elasticity = curve.elasticity.value;
-    if elasticity >= -1.0 || objective == Objective::Units {
-        return 0.0;
-    }
-    (wanted - free) * (1.0 + elasticity) / elasticity
+/// In whole minor units, at least one.
+fn whole(price: f64) -> i64 {
+    (price.round() as i64).max(1)
 }
 
 fn scaled(price: i64, ratio: f64) -> i64 {
     (price as f64 * ratio).round() as i64
-}
-
-fn cross(rules: &PricingRules, demand: &DemandModel, curve: &DemandCurve, sku: &SkuRules) -> Cross {
-    let told = sku.category.as_deref().and_then(|category| demand.cross_elasticity(category));
-    let (Some(elasticity), Some(own)) = (told, curve.units_per_week.filter(|units| *units > 0.0)) else {
-        return Cross::default();
-    };
-    let (mut n, mut units, mut margin) = (1.0, own, 0.0);
-    for other in rules.neighbours(sku) {
-        let Some(weekly) = demand.units_per_week(&other.sku) else { continue };
-        n += 1.0;
-        units += weekly;
-        let cost = cost_of(Some(other), &other.terms, other.list_price_minor, None);
-        margin += cost.map_or(0.0, |cost| weekly * (other.list_price_minor - cost) as f64);
-    }
-    // Buyers of a SKU that sells more are more to send to its neighbours: its share of the units, over a mean share.
-    Cross { elasticity: elasticity * n * own / units, margin_minor: margin / own }
 }
 
 fn checked_numbers(sku: Option<&SkuRules>, request: &PriceRequest) -> Result<i64, PriceRefusal> {

@@ -81,7 +81,7 @@ impl Item<'_> {
         let (rungs, worths) = each
             .map(|(&price, &probability)| {
                 let relative = probability.get() / at_list;
-                (worth.rung(price, relative, Some(probability)), worth.at(price, relative))
+                (worth.rung(price, relative, at_list, Some(probability)), worth.at(price, relative))
             })
             .unzip();
         Ladder { rungs, worths }
