@@ -7,6 +7,8 @@ use nextbest_training::metrics::mean;
 use nextbest_training::price_loop::{Arm, N_REVIEWS, Outcome};
 use nextbest_training::student;
 
+use super::FIRST_SEED;
+
 /// The least share of the oracle's gain over list prices, as the page states it.
 const LEAST_SHARE: f64 = 0.9;
 
@@ -37,14 +39,16 @@ fn share(rounds: &Rounds, mine: Arm) -> (f64, f64) {
     seeds::share(&of(mine), &of(Arm::Oracle))
 }
 
-pub fn tell(rounds: &Rounds, n_customers: u64, n_days: i32) {
+pub fn tell(rounds: &Rounds, first_seed: u64, n_customers: u64, n_days: i32) {
     let (n_seeds, t) = (rounds.len(), student::quantile(rounds.len().saturating_sub(1)));
     println!("## Prices in the closed loop: the simulated shop under each policy\n");
     println!(
-        "{n_seeds} seeds, {n_customers} customers each: a log of {n_days} days to learn from, then {N_REVIEWS} weekly reviews of \
-         all prices.\nExpected margin a week, in minor units per customer still there, by the shop's own law: once everybody is used to \
-         the last\nprices, and on average over the weeks on the way there. Intervals: 95 %, over seeds, paired. All arms choose among the \
-         same\nprices (floor, ceiling, minimum margin, rounding); nextbest moves a price by at most 15 % a review.\n"
+        "{n_seeds} seeds from {first_seed} on (those before {FIRST_SEED} were looked at while the estimators were chosen), \
+         {n_customers} customers each:\na log of {n_days} days to learn from, then {N_REVIEWS} weekly reviews of all prices. \
+         Expected margin a week, in minor units per customer\nstill there, by the shop's own law: once everybody is used to \
+         the last prices, and on average over the weeks on the way\nthere. Intervals: 95 %, over seeds, paired. All arms \
+         choose among the same prices (floor, ceiling, minimum margin, rounding);\nnextbest moves a price by at most 15 % a \
+         review, which may keep it from the oracle's for good.\n"
     );
     println!(
         "| | margin a week | gain over list | of the oracle's gain | gain on the way | prices over list | moves a review |"
