@@ -74,8 +74,10 @@ class Shop:
         self.emulator = Emulator()
         self.issuer = Issuer()
         WAYS["jwt"]["JwtIssuer"] = self.issuer.url
-        keeper = self.emulator.client("secretsmanager")
-        COMMON["QuoteKeysSecretArn"] = keeper.create_secret(Name="nextbest-quotes", SecretString=QUOTE_KEYS)["ARN"]
+        kms = self.emulator.client("kms")
+        COMMON["QuoteKeysKmsKeyArn"] = kms.create_key()["KeyMetadata"]["Arn"]
+        ciphertext = kms.encrypt(KeyId=COMMON["QuoteKeysKmsKeyArn"], Plaintext=QUOTE_KEYS)["CiphertextBlob"]
+        COMMON["QuoteKeysCiphertext"] = base64.b64encode(ciphertext).decode()
         packages = ROOT / "target" / "lambda"
         self.stacks = {}
         for way, parameters in WAYS.items():
@@ -243,6 +245,25 @@ class Deployment(unittest.TestCase):
         name = shop.main.resources["PriceFunction"]["PhysicalResourceId"]
         variables = lambdas.get_function(FunctionName=name)["Configuration"]["Environment"]["Variables"]
         self.assertEqual(variables["NEXTBEST_API_KEYS"], HASHED_KEYS)
+        self.assertEqual(variables["NEXTBEST_QUOTE_KEYS"], f"kms:{COMMON['QuoteKeysCiphertext']}")
+        self.assertNotIn(QUOTE_KEYS.removeprefix("first:"), json.dumps(variables))
+
+    def test_a_function_does_not_start_on_keys_that_kms_does_not_open(self):
+        with zipfile.ZipFile(ROOT / "target" / "lambda" / "price" / "bootstrap.zip") as package:
+            binary = Path(package.extract("bootstrap", shop.folder))
+        binary.chmod(0o755)
+        forged = base64.b64encode(b"no ciphertext of any key").decode()
+        environment = {
+            "AWS_ENDPOINT_URL": shop.emulator.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "NEXTBEST_AUTH": "iam",
+            "NEXTBEST_QUOTE_KEYS": f"kms:{forged}",
+        }
+        started = subprocess.run([binary], env=environment, capture_output=True, text=True, timeout=30)
+        self.assertNotEqual(started.returncode, 0)
+        self.assertIn("NEXTBEST_QUOTE_KEYS: KMS does not open it", started.stdout)
 
     def test_safe_deploys_and_alarms_are_only_there_when_wanted(self):
         kinds = {resource["ResourceType"] for resource in shop.main.resources.values()}
@@ -262,7 +283,7 @@ class Callers(unittest.TestCase):
         self.assertLessEqual(quote["items"][0]["floor_minor"], quote["items"][0]["quoted_price_minor"])
         status, again = shop.call("checkout", "GET", f"/v1/prices/quotes/{quote['quote_id']}")
         self.assertEqual((status, again["quote_id"]), (200, quote["quote_id"]), again)
-        self.assertEqual(quote["degraded"], [], "the key of the secret signs")
+        self.assertEqual(quote["degraded"], [], "the key that KMS opened signs")
         path = f"/v1/prices/quotes/{quote['quote_id']}/redeem"
         status, receipt = shop.call("checkout", "POST", path, {"signature": quote["signature"], "order_id": "order-1"})
         self.assertEqual((status, receipt["total_minor"]), (200, quote["total"]["amount_minor"]), receipt)
@@ -394,6 +415,8 @@ class Privileges(unittest.TestCase):
         for name, resource in resources.items():
             for policy in resource.get("Properties", {}).get("Policies", []):
                 for statement in policy["Statement"]:
+                    # One that is there only if something is.
+                    statement = statement.get("Fn::If", [None, statement])[1]
                     actions = statement["Action"]
                     keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [None])
                     for action in [actions] if isinstance(actions, str) else actions:

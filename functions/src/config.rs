@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::auth::AuthMode;
 use crate::keys::{Keys, KeysError};
+use crate::secrets::{self, SecretError};
 use crate::signing::{QuoteKeys, QuoteKeysError};
 
 /// The environment variables that are read, with what they mean; the template and the README derive from this list.
@@ -29,7 +30,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (
         QUOTE_KEYS,
         "id:base64url,id:base64url,... of at least 32 bytes each; the first signs quotes, all verify; without any \
-         quotes are not signed and cannot be redeemed",
+         quotes are not signed and cannot be redeemed; or kms: and that list, encrypted by AWS KMS, in base64",
     ),
 ];
 
@@ -79,6 +80,9 @@ pub enum ConfigError {
     /// A malformed list of keys of quotes.
     #[error("{QUOTE_KEYS}: {0}")]
     QuoteKeys(#[from] QuoteKeysError),
+    /// Keys of quotes that stand encrypted and cannot be opened.
+    #[error("{QUOTE_KEYS}: {0}")]
+    Encrypted(#[from] SecretError),
     /// No number of milliseconds, or one out of bounds.
     #[error("{DEADLINE} is {0:?}; it must be whole milliseconds, 20 to 25000")]
     Deadline(String),
@@ -88,13 +92,16 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the process environment.
-    #[expect(clippy::disallowed_methods, reason = "configuration is the room where the environment is read")]
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    /// Reads the process environment; what stands encrypted there is opened by AWS KMS.
+    pub async fn from_env() -> Result<Self, ConfigError> {
+        let quote_keys = match environment(QUOTE_KEYS) {
+            Some(keys) => Some(secrets::opened(keys).await?),
+            None => None,
+        };
+        Self::from_lookup(|name| if name == QUOTE_KEYS { quote_keys.clone() } else { environment(name) })
     }
 
-    /// Reads the variables through `lookup`.
+    /// Reads the variables, all in clear, through `lookup`.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let task_root = || lookup(TASK_ROOT).map(|root| Path::new(&root).join("project"));
         let project = lookup(PROJECT).map(PathBuf::from).or_else(task_root);
@@ -119,6 +126,11 @@ impl Config {
             quote_keys: lookup(QUOTE_KEYS).map(|list| list.parse()).transpose()?.unwrap_or_default(),
         })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "configuration is the room where the environment is read")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn deadline(text: Option<String>) -> Result<Duration, ConfigError> {

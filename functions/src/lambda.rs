@@ -86,7 +86,7 @@ fn block_on(function: impl Future<Output = Result<(), Error>>) -> Result<(), Err
 /// Opens what the environment names; a fault is logged and returned.
 async fn open() -> Result<App, Error> {
     let opened = async {
-        let config = Config::from_env()?;
+        let config = Config::from_env().await?;
         let store = Store::from_env(&config.table, None).await;
         Ok::<App, Error>(App::open(&config, store, Clock::system())?)
     };

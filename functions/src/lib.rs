@@ -9,6 +9,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod secrets;
 pub mod config;
 pub mod clock;
 pub mod keys;
