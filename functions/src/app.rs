@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use nextbest_models::artifact::{Artifact, ArtifactError};
+use nextbest_models::pricing::Demand;
 use nextbest_models::project::{Project, ProjectFaults};
 
 use crate::at_risk::heads::Heads;
@@ -36,6 +37,8 @@ pub struct Parts {
     pub folder: PathBuf,
     /// The models; none before the first training, and answers say so.
     pub artifact: Option<Artifact>,
+    /// What they say of demand, under the rules of the project.
+    pub demand: Option<Demand>,
     /// Customers, decisions, quotes, snapshots.
     pub store: Store,
     /// The time.
@@ -132,6 +135,8 @@ impl App {
         clock: Clock,
     ) -> Self {
         let auth = Authenticator::new(config.auth, config.keys.clone());
+        let demand = artifact.as_ref().and_then(|artifact| artifact.demand());
+        let demand = demand.map(|model| Demand::of(&project.pricing, model));
         Self(Arc::new(Parts {
             quote_keys: config.quote_keys.clone(),
             policy_sha256: project.fingerprint(),
@@ -145,6 +150,7 @@ impl App {
             folder: config.project.clone(),
             project,
             artifact,
+            demand,
             store,
             clock,
             auth,

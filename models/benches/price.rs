@@ -13,13 +13,15 @@ use nextbest_models::artifact::{ArtifactBuilder, Metadata, ModelKind, ModelMetad
 use nextbest_models::policy::control::Assignment;
 use nextbest_models::pricing::rules::PriceExploration;
 use nextbest_models::pricing::{
-    Circumstances, DemandLevel, DemandModel, DemandRecord, Elasticity, Ledger, MarketRules, PriceRequest,
-    PricingRules, Rounding, Standing, choose_price, demand,
+    Circumstances, Demand, DemandLevel, DemandModel, DemandRecord, Elasticity, Ledger, MarketRules,
+    PriceRequest, PricingRules, Rounding, Standing, choose_price, demand,
 };
 use nextbest_models::units::{Seed, Timestamp};
 
 const N_SKUS: usize = 2_000;
 const N_CATEGORIES: usize = 50;
+/// SKUs of a category that is nearer to a department.
+const CROWDED: usize = 1_000;
 const N_ROUNDS: usize = 200;
 const N_A_ROUND: usize = 500;
 /// The target.
@@ -34,18 +36,23 @@ fn main() {
         "{N_SKUS} SKUs in {N_CATEGORIES} categories, 21 rungs, all guardrails on; p50 of {N_ROUNDS} rounds\n"
     );
     println!("| | us an item |\n|---|---|");
-    let plain = measure(PriceExploration::None);
+    let plain = measure(PriceExploration::None, N_CATEGORIES);
     println!("| a price: bounds, history, ladder, choice | {plain:.1} |");
-    let thompson = measure(PriceExploration::Thompson);
+    let thompson = measure(PriceExploration::Thompson, N_CATEGORIES);
     println!("| with Thompson exploration, every rung's probability | {thompson:.1} |");
+    let crowded = measure(PriceExploration::None, N_SKUS / CROWDED);
+    println!(
+        "| a price in a category of {CROWDED} SKUs instead of {} | {crowded:.1} |",
+        N_SKUS / N_CATEGORIES
+    );
     let verdict = if plain.max(thompson) <= MAX_US { "met" } else { "not met" };
     println!("\nTarget at most {MAX_US:.0} us: {verdict}.");
 }
 
-fn measure(exploration: PriceExploration) -> f64 {
-    let mut rules = rules();
+fn measure(exploration: PriceExploration, n_categories: usize) -> f64 {
+    let mut rules = rules(n_categories);
     rules.exploration = exploration;
-    let demand = model();
+    let demand = Demand::of(&rules, &model(n_categories));
     let market = MarketRules::default();
     let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
     let mut ledger = Ledger::default();
@@ -84,12 +91,12 @@ fn measure(exploration: PriceExploration) -> f64 {
     rounds[N_ROUNDS / 2]
 }
 
-fn rules() -> PricingRules {
+fn rules(n_categories: usize) -> PricingRules {
     let head = "lock_minutes = 30\nn_rungs = 21\nrounding = \"10\"\n[default]\nfloor_ratio = 0.8\nceiling_ratio = 1.2\n\
         min_margin_ratio = 0.05\nmax_step_ratio = 0.1\ncool_down_hours = 24\ncompetitor_band = [0.9, 1.1]\n";
     let skus: String = (0..N_SKUS)
         .map(|n| {
-            let category = n % N_CATEGORIES;
+            let category = n % n_categories;
             format!("[[sku]]\nsku = \"S{n:05}\"\ncategory = \"C{category:02}\"\nlist_price_minor = 1299\ncost_minor = 610\n")
         })
         .collect();
@@ -98,7 +105,7 @@ fn rules() -> PricingRules {
     rules
 }
 
-fn model() -> DemandModel {
+fn model(n_categories: usize) -> DemandModel {
     let record = |level, name: String, own| DemandRecord {
         level,
         name,
@@ -119,7 +126,10 @@ fn model() -> DemandModel {
         flags: Vec::new(),
     };
     let skus = (0..N_SKUS).map(|n| record(DemandLevel::Sku, format!("S{n:05}"), None));
-    let cross = (0..N_CATEGORIES).map(|n| record(DemandLevel::Cross, format!("C{n:02}"), Some((0.05, 0.02))));
+    // Half of those who leave a SKU go to its neighbours, however many they are.
+    let each = 0.5 * 2.2 * n_categories as f64 / N_SKUS as f64;
+    let cross =
+        (0..n_categories).map(|n| record(DemandLevel::Cross, format!("C{n:02}"), Some((each, 0.4 * each))));
     let sealed = demand::seal(skus.chain(cross).collect()).unwrap();
     let mut builder = ArtifactBuilder::new(Metadata {
         name: "prices".to_owned(),

@@ -11,7 +11,7 @@ pub mod ledger;
 pub mod reaction;
 pub mod guardrail;
 pub mod ladder;
-mod substitution;
+pub mod substitution;
 pub mod choice;
 
 pub use choice::{Circumstances, Person, PriceBasis, PriceChoice, PriceRefusal, PriceRequest, choose_price};
@@ -22,6 +22,7 @@ pub use ledger::{Ledger, Standing};
 pub use purchase::{PurchaseModel, PurchaseSpec, ShownItem};
 pub use reaction::RecentDemand;
 pub use rules::{MarketRules, PricingFault, PricingRules, Rounding, SkuRules, Terms};
+pub use substitution::Demand;
 
 #[cfg(test)]
 mod tests;

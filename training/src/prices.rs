@@ -8,7 +8,7 @@
 use nextbest_models::artifact::Artifact;
 use nextbest_models::policy::control::Assignment;
 use nextbest_models::pricing::{
-    Circumstances, DemandLevel, DemandModel, Elasticity, MarketRules, PriceRequest, Rung, choose_price,
+    Circumstances, Demand, DemandLevel, Elasticity, MarketRules, PriceRequest, Rung, choose_price,
 };
 use nextbest_models::project::Project;
 use nextbest_models::units::{Seed, Timestamp};
@@ -138,10 +138,11 @@ pub fn audit(
         notes.push("pricing.toml names no field to compare: [audit] fields = [\"age_band\"]".to_owned());
     }
     let demand = artifact.and_then(|artifact| artifact.demand());
+    let demand = demand.map(|model| Demand::of(&project.pricing, model));
     let mut skus: Vec<SkuPrices> = levels
         .skus
         .iter()
-        .filter_map(|(sku, tally)| sku_prices(project, demand, sku, tally, until))
+        .filter_map(|(sku, tally)| sku_prices(project, demand.as_ref(), sku, tally, until))
         .collect();
     skus.sort_by(|a, b| (b.n_shown, &a.sku).cmp(&(a.n_shown, &b.sku)));
     PriceAudit {
@@ -160,13 +161,13 @@ pub fn audit(
 
 fn sku_prices(
     project: &Project,
-    demand: Option<&DemandModel>,
+    demand: Option<&Demand>,
     sku: &str,
     tally: &SkuTally,
     now: Timestamp,
 ) -> Option<SkuPrices> {
     let rules = project.pricing.sku(sku);
-    let record = demand.and_then(|demand| demand.record(DemandLevel::Sku, sku));
+    let record = demand.and_then(|demand| demand.model().record(DemandLevel::Sku, sku));
     let list = rules.map(|rules| rules.list_price_minor);
     let list_price_minor = list.or_else(|| record.as_ref().map(|record| record.reference_price_minor))?;
     let market = MarketRules::default();

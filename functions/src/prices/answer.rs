@@ -249,7 +249,7 @@ fn outcome(basket: &Basket<'_>, choices: &[PriceChoice]) -> Outcome {
 
 /// What was missing, by code.
 fn lacks(app: &App, basket: &Basket<'_>, choices: &[PriceChoice]) -> Vec<String> {
-    let no_model = app.artifact.as_ref().and_then(|artifact| artifact.demand()).is_none();
+    let no_model = app.demand.is_none();
     let general = (no_model && !basket.control.policy).then(|| "no_demand_model".to_owned());
     let of_item = |choice: &PriceChoice| {
         let code = match choice.basis {

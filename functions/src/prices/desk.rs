@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nextbest_models::feature::FeatureVector;
 use nextbest_models::pricing::{
-    Circumstances, DemandModel, Ledger, Person, PriceChoice, PriceRefusal, RecentDemand, choose_price,
+    Circumstances, Demand, Ledger, Person, PriceChoice, PriceRefusal, RecentDemand, choose_price,
 };
 use nextbest_models::units::{Seed, Timestamp};
 use serde_json::Value;
@@ -69,15 +69,7 @@ pub(super) async fn settle(
             return Ok(quote);
         }
         let recent = recent(app, basket, &book, now).await?;
-        let choices = choose(
-            app,
-            app.artifact.as_ref().and_then(|a| a.demand()),
-            basket,
-            Some(&book),
-            &recent,
-            seed,
-            now,
-        )?;
+        let choices = choose(app, app.demand.as_ref(), basket, Some(&book), &recent, seed, now)?;
         let head =
             Provenance::new(app, clock::new_id("quo").map_err(Problem::from)?, request_id.to_owned(), now);
         let quote = build(app, head, basket, choices.clone(), Some(&book))?;
@@ -135,7 +127,7 @@ async fn recent(
 /// A price for every item, or all that have none, each with the reason.
 pub(super) fn choose(
     app: &App,
-    demand: Option<&DemandModel>,
+    demand: Option<&Demand>,
     basket: &Basket<'_>,
     book: Option<&PriceBook<Locks>>,
     recent: &BTreeMap<String, RecentDemand>,

@@ -6,13 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::demand::{DemandModel, Elasticity};
+use super::demand::Elasticity;
 use super::guardrail::{BoundConflict, Gate, Guardrail};
 use super::ladder::Rung;
 use super::ledger::{Ledger, Standing};
 use super::purchase::PurchaseModel;
 use super::reaction::RecentDemand;
 use super::rules::{MarketRules, Objective, PricingRules};
+use super::substitution::Demand;
 use crate::policy::control::Assignment;
 use crate::units::{Probability, Seed, Timestamp};
 use item::Item;
@@ -159,7 +160,7 @@ pub struct PriceChoice {
     pub guardrails: Vec<Guardrail>,
     /// Probability of a purchase at the quoted price, where prices were shown.
     pub purchase_probability: Option<Probability>,
-    /// The elasticity used.
+    /// The elasticity to its own price, nothing else changed.
     pub elasticity: Option<Elasticity>,
     /// Recent over expected demand, where a review looked at it.
     pub demand_index: Option<f64>,
@@ -179,7 +180,7 @@ pub struct PriceChoice {
 /// neither is moved by, nor moves, the price that stands. Of a person, everybody's price is found first and bounds theirs.
 pub fn choose_price(
     rules: &PricingRules,
-    demand: Option<&DemandModel>,
+    demand: Option<&Demand>,
     circumstances: &Circumstances<'_>,
     request: &PriceRequest,
 ) -> Result<PriceChoice, PriceRefusal> {

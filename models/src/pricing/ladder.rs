@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::demand::DemandCurve;
 use super::guardrail::Gate;
 use super::rules::{Objective, PriceExploration, PricingRules, Rounding};
-use super::substitution::Substitution;
 use crate::lottery::{Draws, N_VALUES, NORMAL};
 use crate::units::{Probability, Seed};
 
@@ -23,8 +22,9 @@ pub struct Rung {
     pub price_minor: i64,
     /// Probability that it is followed by a purchase when shown; none where no prices were shown.
     pub probability: Option<Probability>,
-    /// Expected margin in minor units, less what a unit takes away from the other SKUs of its category: per price shown
-    /// where `probability` is known, else per unit that sells at the reference price.
+    /// What rungs are compared by, in minor units: expected margin, less what the units take away from the other SKUs of the category
+    /// where margin is the objective, all of them priced as is best together. Per price shown at the reference price where
+    /// `probability` is known, else per unit that sells there.
     pub expected_margin_minor: f64,
     /// Probability with which the policy chooses it; 0 for a rung that a guardrail shuts out.
     pub choice_probability: f64,
@@ -33,25 +33,21 @@ pub struct Rung {
 /// What rungs are valued by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Worth<'a> {
+    /// Of the SKU beside its neighbours.
     pub(super) curve: &'a DemandCurve,
     pub(super) objective: Objective,
     /// Of one unit, in minor units.
     pub(super) cost_minor: f64,
     /// Beside the cost, what one unit sold takes away later: demand, stock. May be negative.
     pub(super) bid_minor: f64,
-    pub(super) category: Substitution,
+    /// What one unit sold takes away from its neighbours.
+    pub(super) taken_minor: f64,
 }
 
 impl Worth<'_> {
-    /// Demand, as [`Self::at`] takes it, by the curve; for an elasticity drawn from what is believed of it, `drawn`.
-    fn relative(&self, price_minor: i64, drawn: Option<f64>) -> f64 {
-        let log = self.curve.log_ratio(price_minor) * self.category.steeper;
-        drawn.map_or_else(|| self.curve.elasticity.relative(log), |drawn| (drawn * log).exp())
-    }
-
     /// Per unit that sells at the reference price, at a demand of `relative` times that.
     pub(super) fn at(&self, price_minor: i64, relative: f64) -> f64 {
-        let bid = self.bid_minor + self.category.taken_minor;
+        let bid = self.bid_minor + self.taken_minor;
         let unit = match self.objective {
             Objective::Margin => price_minor as f64 - self.cost_minor - bid,
             Objective::Revenue => price_minor as f64 - bid,
@@ -69,7 +65,9 @@ impl Worth<'_> {
         shown: f64,
         probability: Option<Probability>,
     ) -> Rung {
-        let unit = price_minor as f64 - self.cost_minor - self.category.taken_minor;
+        // Where revenue or units are to be most, what is taken away is no margin.
+        let taken = if self.objective == Objective::Margin { self.taken_minor } else { 0.0 };
+        let unit = price_minor as f64 - self.cost_minor - taken;
         let expected_margin_minor = shown * relative * unit;
         Rung { price_minor, probability, expected_margin_minor, choice_probability: 0.0 }
     }
@@ -87,15 +85,11 @@ pub(super) fn optimum(objective: Objective, elasticity: f64, cost_minor: f64, ta
     if elasticity < -1.0 { (cost * elasticity / (1.0 + elasticity)).max(1.0) } else { f64::INFINITY }
 }
 
-/// The rungs between the fixed bounds, ascending in price.
-pub(super) fn ladder(worth: &Worth<'_>, fixed: &Gate, rules: &PricingRules) -> Vec<Rung> {
-    let shown = worth.curve.base_probability.unwrap_or(1.0);
-    prices(fixed.lowest_minor(), fixed.highest_minor(), rules)
-        .into_iter()
-        .map(|price| {
-            worth.rung(price, worth.relative(price, None), shown, worth.curve.purchase_probability(price))
-        })
-        .collect()
+/// The rungs between the fixed bounds, ascending in price; `own` is the curve of the SKU by itself.
+pub(super) fn ladder(worth: &Worth<'_>, own: &DemandCurve, fixed: &Gate, rules: &PricingRules) -> Vec<Rung> {
+    let shown = own.base_probability.unwrap_or(1.0);
+    let rung = |price| worth.rung(price, worth.curve.relative(price), shown, own.purchase_probability(price));
+    prices(fixed.lowest_minor(), fixed.highest_minor(), rules).into_iter().map(rung).collect()
 }
 
 /// Prices evenly between `low` and `high`, rounded, without repeats. Where no rounded price is between, the unrounded.
@@ -131,7 +125,7 @@ pub(super) fn choose(
     seed: Seed,
 ) -> Option<(usize, usize)> {
     let open = open(rungs, gate);
-    let best = best(rungs, &open, |price| worth.at(price, worth.relative(price, None)))?;
+    let best = best(rungs, &open, |price| worth.at(price, worth.curve.relative(price)))?;
     let mut draws = Draws::new(seed);
     match exploration {
         PriceExploration::None => rungs[best].choice_probability = 1.0,
@@ -143,7 +137,7 @@ pub(super) fn choose(
             let belief = worth.curve.elasticity;
             for z in NORMAL {
                 let drawn = (belief.value + belief.se * z).min(LEAST_ELASTICITY);
-                let of = |price| worth.at(price, worth.relative(price, Some(drawn)));
+                let of = |price| worth.at(price, (drawn * worth.curve.log_ratio(price)).exp());
                 if let Some(at) = self::best(rungs, &open, of) {
                     rungs[at].choice_probability += 1.0 / N_VALUES as f64;
                 }

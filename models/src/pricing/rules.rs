@@ -266,10 +266,10 @@ impl PricingRules {
         self.skus.get(*self.places.skus.get(sku)?)
     }
 
-    /// The SKUs of the category of `sku`, itself included.
-    pub fn with_neighbours(&self, sku: &SkuRules) -> impl Iterator<Item = &SkuRules> {
-        let places = sku.category.as_ref().and_then(|category| self.places.categories.get(category));
-        places.into_iter().flatten().filter_map(|at| self.skus.get(*at))
+    /// The categories by name, with their SKUs.
+    pub fn categories(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &SkuRules>)> {
+        let categories = self.places.categories.iter();
+        categories.map(|(name, places)| (name.as_str(), places.iter().filter_map(|at| self.skus.get(*at))))
     }
 
     /// The rules of `market`; of a request that names none, or a project without markets, the default.

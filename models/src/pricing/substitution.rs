@@ -7,48 +7,112 @@
 //!
 //! The prices that are best together make a ratio of two sums over SKUs largest, and so each SKU's is the best on its own
 //! curve once a cost w, the same for the whole category, is added to its own (Dinkelbach 1967; Gallego & Wang 2014 find the
-//! same of logits): w is the category's margin per unit, times c, what the buyer of a unit would have brought elsewhere in it.
+//! same of logits): w is what one who looks brings the category at those prices, which is what a unit sold takes away from it.
+//! A SKU brings its margin, or its revenue where that is its objective. What one brings whose cost is not known cannot be told, and so it is
+//! left out.
 
-use super::demand::{DemandModel, Elasticity};
+use std::collections::BTreeMap;
+
+use super::demand::{DemandCurve, DemandModel, Elasticity};
 use super::guardrail::{Gate, cost_of};
 use super::ladder::{nearest, optimum};
-use super::rules::{Objective, PricingRules, SkuRules, Terms};
+use super::rules::{Objective, PricingRules, SkuRules};
 
 /// At least one in a thousand of those who look buys nothing.
 const MOST_INSIDE: f64 = 0.999;
-/// Rounds of either iteration, should it not have settled.
+/// Halvings that find c, to 1e-9.
+const HALVINGS: usize = 30;
+/// Rounds that find w, should it not have settled.
 const MOST_ROUNDS: usize = 20;
 /// w has settled where it moves by less, in minor units.
 const SETTLED_MINOR: f64 = 0.01;
 
+/// A demand model under the rules of pricing.toml: what is told of each SKU, and what its category is to it.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    model: DemandModel,
+    /// By category, of those of whose SKUs the model tells what they are to each other.
+    categories: BTreeMap<String, Category>,
+}
+
+impl Demand {
+    /// Finds the prices that are best together, within floors, ceilings, minimum margins and rounding. O(SKUs).
+    #[must_use]
+    pub fn of(rules: &PricingRules, model: &DemandModel) -> Self {
+        let found = rules.categories().filter_map(|(name, skus)| {
+            let cross = model.cross_elasticity(name).filter(|cross| *cross > 0.0)?;
+            let members: Vec<Member<'_>> = skus.filter_map(|sku| Member::of(rules, model, sku)).collect();
+            Some((name.to_owned(), Category::of(members, cross)?))
+        });
+        Self { categories: found.collect(), model: model.clone() }
+    }
+
+    /// What is told of SKUs.
+    #[must_use]
+    pub const fn model(&self) -> &DemandModel {
+        &self.model
+    }
+
+    /// What the others of its category are to `sku`.
+    pub(super) fn substitution(&self, sku: &SkuRules) -> Substitution {
+        let category = sku.category.as_deref().and_then(|name| self.categories.get(name));
+        let Some(category) = category else { return Substitution::NONE };
+        let units = self.model.told(&sku.sku).filter(|_| brings(sku).is_some()).map_or(0.0, |told| told.0);
+        let steeper = steeper(category.inside, (units / category.units).min(1.0));
+        Substitution { taken_minor: category.taken_minor, steeper, crowd: category.crowd }
+    }
+}
+
+/// What the SKUs of one category are to each other.
+#[derive(Clone, Copy, Debug)]
+struct Category {
+    /// Of all members, at reference prices.
+    units: f64,
+    /// c of this file's formulas.
+    inside: f64,
+    /// w.
+    taken_minor: f64,
+    /// By how much fewer find a SKU at the prices that are best together: what attractions are divided by.
+    crowd: f64,
+}
+
+impl Category {
+    /// `cross` is what a price does to another SKU's units, on average. None of a single member, or of members that sell nothing.
+    fn of(mut members: Vec<Member<'_>>, cross: f64) -> Option<Self> {
+        let units: f64 = members.iter().map(|member| member.share).sum();
+        if members.len() < 2 || units <= 0.0 {
+            return None;
+        }
+        members.iter_mut().for_each(|member| member.share /= units);
+        let inside = inside(&members, cross * members.len() as f64);
+        let (taken_minor, crowd) = taken(&members, inside);
+        Some(Self { units, inside, taken_minor, crowd })
+    }
+}
+
 /// What the other SKUs of its category are to a SKU.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Substitution {
-    /// What one unit sold takes away from the category, in minor units. May be negative: neighbours may lose on each.
+    /// What one unit sold takes away from the category, in minor units; at least 0.
     pub(super) taken_minor: f64,
     /// How much steeper the SKU's attraction falls with its price than its units: at least 1.
     pub(super) steeper: f64,
+    crowd: f64,
 }
 
 impl Substitution {
     /// Of a SKU without neighbours, or of whose neighbours nothing is told.
-    pub(super) const NONE: Self = Self { taken_minor: 0.0, steeper: 1.0 };
+    pub(super) const NONE: Self = Self { taken_minor: 0.0, steeper: 1.0, crowd: 1.0 };
 
-    /// Of `sku` among those of its category of which `demand` tells units and slopes, all at the prices that are best
-    /// together within floors, ceilings, minimum margins and rounding. O(SKUs of the category).
-    pub(super) fn of(rules: &PricingRules, demand: &DemandModel, sku: &SkuRules) -> Self {
-        let told = sku.category.as_deref().and_then(|category| demand.cross_elasticity(category));
-        let Some(cross) = told.filter(|cross| *cross > 0.0) else { return Self::NONE };
-        let members = rules.with_neighbours(sku).filter_map(|one| Member::of(rules, demand, one));
-        let mut members: Vec<Member<'_>> = members.collect();
-        let units: f64 = members.iter().map(|member| member.share).sum();
-        if members.len() < 2 || units <= 0.0 {
-            return Self::NONE;
+    /// How units answer to the SKU's own price, its neighbours' being the best: `own` is the curve beside reference prices.
+    pub(super) fn beside(self, own: &DemandCurve) -> DemandCurve {
+        let Elasticity { value, se, lo, hi } = own.elasticity;
+        let [value, se, lo, hi] = [value, se, lo, hi].map(|number| number * self.steeper);
+        DemandCurve {
+            elasticity: Elasticity { value, se, lo, hi },
+            units_per_week: own.units_per_week.map(|units| units / self.crowd),
+            ..own.clone()
         }
-        members.iter_mut().for_each(|member| member.share /= units);
-        let inside = inside(&members, cross * members.len() as f64);
-        let own = members.iter().find(|member| member.sku == sku.sku).map_or(0.0, |member| member.share);
-        Self { taken_minor: taken(&members, inside), steeper: steeper(inside, own) }
     }
 }
 
@@ -58,50 +122,41 @@ fn steeper(inside: f64, share: f64) -> f64 {
 
 /// One SKU of the category.
 struct Member<'a> {
-    sku: &'a str,
     /// Of the category's units; until all are known, the units.
     share: f64,
     elasticity: Elasticity,
     reference_minor: i64,
-    terms: &'a Terms,
-    list_minor: i64,
-    cost_minor: Option<i64>,
+    objective: Objective,
+    /// See [`brings`].
+    taken_off: i64,
     /// Lowest and highest price.
     bounds: (i64, i64),
     rules: &'a PricingRules,
 }
 
+/// By its rules: the cost that is taken off a price, 0 where revenue is the objective. None where that is not known.
+fn brings(sku: &SkuRules) -> Option<i64> {
+    let cost = cost_of(Some(sku), &sku.terms, sku.list_price_minor, None);
+    if sku.terms.objective == Objective::Revenue { Some(0) } else { cost }
+}
+
 impl<'a> Member<'a> {
-    /// None of a SKU whose units or slope are not told, or that can have no price.
-    fn of(rules: &'a PricingRules, demand: &DemandModel, sku: &'a SkuRules) -> Option<Self> {
-        let (units, reference_minor, elasticity) = demand.told(&sku.sku)?;
-        let (terms, list_minor) = (&sku.terms, sku.list_price_minor);
-        let cost_minor = cost_of(Some(sku), terms, list_minor, None);
-        let gate = Gate::fixed(Some(sku), terms, list_minor, cost_minor).ok()?;
+    /// None of a SKU whose units, slope or worth are not known, or that can have no price.
+    fn of(rules: &'a PricingRules, model: &DemandModel, sku: &SkuRules) -> Option<Self> {
+        let (share, reference_minor, elasticity) = model.told(&sku.sku)?;
+        let (taken_off, list_minor) = (brings(sku)?, sku.list_price_minor);
+        let cost = cost_of(Some(sku), &sku.terms, list_minor, None);
+        let gate = Gate::fixed(Some(sku), &sku.terms, list_minor, cost).ok()?;
         let bounds = (gate.lowest_minor(), gate.highest_minor());
-        let sku = sku.sku.as_str();
-        Some(Self {
-            sku,
-            share: units,
-            elasticity,
-            reference_minor,
-            terms,
-            list_minor,
-            cost_minor,
-            bounds,
-            rules,
-        })
+        let objective = sku.terms.objective;
+        Some(Self { share, elasticity, reference_minor, objective, taken_off, bounds, rules })
     }
 
-    /// The best price on its own curve, where a unit takes `taken_minor` away; without a cost the list price.
+    /// The best price on its own curve, where a unit takes `taken_minor` away.
     fn best(&self, inside: f64, taken_minor: f64) -> i64 {
         let (lo, hi) = self.bounds;
-        let cost = match (self.cost_minor, self.terms.objective) {
-            (None, Objective::Margin) => return self.list_minor.clamp(lo, hi),
-            (cost, _) => cost.unwrap_or(0) as f64,
-        };
         let elasticity = self.elasticity.value * steeper(inside, self.share);
-        let free = optimum(self.terms.objective, elasticity, cost, taken_minor);
+        let free = optimum(self.objective, elasticity, self.taken_off as f64, taken_minor);
         let price = free.clamp(lo as f64, hi as f64).round() as i64;
         nearest(self.rules.rounding, price, lo, hi).unwrap_or(price)
     }
@@ -110,15 +165,6 @@ impl<'a> Member<'a> {
         let log = (price_minor as f64 / self.reference_minor as f64).ln();
         self.elasticity.relative(log * steeper(inside, self.share))
     }
-
-    /// What one unit brings at a price, in minor units: nothing where its cost is not known.
-    fn brings(&self, price_minor: i64) -> f64 {
-        match (self.terms.objective, self.cost_minor) {
-            (Objective::Revenue, _) => price_minor as f64,
-            (_, Some(cost)) => (price_minor - cost) as f64,
-            (_, None) => 0.0,
-        }
-    }
 }
 
 /// c: all neighbours' prices together move a SKU's units by `cross` = c sum_j s_j b_j percent per percent.
@@ -126,36 +172,36 @@ fn inside(members: &[Member<'_>], cross: f64) -> f64 {
     let slope = |inside: f64| -> f64 {
         members.iter().map(|one| -one.share * one.elasticity.value * steeper(inside, one.share)).sum()
     };
-    let mut inside = 0.0;
-    for _ in 0..MOST_ROUNDS {
-        let next = (cross / slope(inside)).clamp(0.0, MOST_INSIDE);
-        if (next - inside).abs() < 1e-6 {
-            break;
-        }
-        inside = next;
+    // c sum_j s_j b_j rises with c.
+    let (mut lo, mut hi) = (0.0, MOST_INSIDE);
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (lo + hi);
+        if middle * slope(middle) < cross { lo = middle } else { hi = middle }
     }
-    inside
+    0.5 * (lo + hi)
 }
 
-/// w, from 0 upwards: what the category brings per unit at the prices that are best for the w before.
-fn taken(members: &[Member<'_>], inside: f64) -> f64 {
-    let mut taken = 0.0;
+/// w, from 0 upwards: what one who looks brings at the prices that are best for the w before. And what attractions are
+/// divided by at those prices.
+fn taken(members: &[Member<'_>], inside: f64) -> (f64, f64) {
+    let (mut taken, mut crowd) = (0.0, 1.0);
     for _ in 0..MOST_ROUNDS {
         let (mut brought, mut drawn) = (0.0, 0.0);
         for member in members {
             let price = member.best(inside, taken);
             let attraction = member.share * member.attraction(inside, price);
-            brought += attraction * member.brings(price);
+            brought += attraction * (price - member.taken_off) as f64;
             drawn += attraction;
         }
-        let next = inside * brought / (1.0 - inside + inside * drawn);
+        crowd = 1.0 - inside + inside * drawn;
+        let next = inside * brought / crowd;
         let moved = (next - taken).abs();
         taken = next;
         if moved < SETTLED_MINOR {
             break;
         }
     }
-    taken
+    (taken, crowd)
 }
 
 #[cfg(test)]
@@ -170,9 +216,9 @@ mod tests {
 
     const N: usize = 3;
 
-    /// A category of three mugs, its units and slopes at list prices, and what their average price does to a neighbour.
+    /// A shelf of three mugs, its units and slopes at list prices, and what their average price does to a neighbour.
     #[derive(Clone, Debug)]
-    struct Category {
+    struct Shelf {
         list: [i64; N],
         cost_ratio: [f64; N],
         units: [f64; N],
@@ -181,7 +227,7 @@ mod tests {
         diversion: f64,
     }
 
-    fn categories() -> impl Strategy<Value = Category> {
+    fn shelves() -> impl Strategy<Value = Shelf> {
         let each = |range: std::ops::Range<f64>| proptest::array::uniform3(range);
         (
             proptest::array::uniform3(1_000..9_000i64),
@@ -190,7 +236,7 @@ mod tests {
             each(-4.0..-1.2),
             0.1..0.8,
         )
-            .prop_map(|(list, cost_ratio, units, slope, diversion)| Category {
+            .prop_map(|(list, cost_ratio, units, slope, diversion)| Shelf {
                 list,
                 cost_ratio,
                 units,
@@ -203,7 +249,7 @@ mod tests {
         format!("MUG-{at}")
     }
 
-    impl Category {
+    impl Shelf {
         fn cost(&self, at: usize) -> i64 {
             (self.list[at] as f64 * self.cost_ratio[at]).round() as i64
         }
@@ -273,6 +319,10 @@ mod tests {
             lo
         }
 
+        fn substitution(&self, rules: &PricingRules, sku: usize) -> Substitution {
+            Demand::of(rules, &self.model()).substitution(rules.sku(&name(sku)).unwrap())
+        }
+
         /// Units of each at `prices`.
         fn units(&self, prices: [i64; N]) -> [f64; N] {
             let (shares, inside) = (self.shares(), self.inside());
@@ -291,8 +341,9 @@ mod tests {
     }
 
     /// Three SKUs priced one by one, and the rungs each had.
-    fn priced(category: &Category) -> ([i64; N], [Vec<i64>; N]) {
-        let (rules, demand, market) = (category.rules(), category.model(), MarketRules::default());
+    fn priced(shelf: &Shelf) -> ([i64; N], [Vec<i64>; N]) {
+        let (rules, market) = (shelf.rules(), MarketRules::default());
+        let demand = Demand::of(&rules, &shelf.model());
         let around = Circumstances {
             now: Timestamp::from_millis(1_767_225_600_000).unwrap(),
             market: &market,
@@ -318,59 +369,99 @@ mod tests {
         /// Each priced on its own, they bring what the best of all triples of rungs brings, but for what half a step between
         /// rungs (1 % of the list price) can do to w: 1/2 b^2 0.01^2, b up to 5.
         #[test]
-        fn prices_found_one_by_one_are_the_best_together(category in categories()) {
-            let (prices, rungs) = priced(&category);
+        fn prices_found_one_by_one_are_the_best_together(shelf in shelves()) {
+            let (prices, rungs) = priced(&shelf);
             let mut best = f64::NEG_INFINITY;
             for &a in &rungs[0] {
                 for &b in &rungs[1] {
                     for &c in &rungs[2] {
-                        best = best.max(category.margin([a, b, c]));
+                        best = best.max(shelf.margin([a, b, c]));
                     }
                 }
             }
-            prop_assert!(category.margin(prices) >= best * (1.0 - 0.5 * 25.0 * 1e-4), "{prices:?} of {category:?}");
+            prop_assert!(shelf.margin(prices) >= best * (1.0 - 0.5 * 25.0 * 1e-4), "{prices:?} of {shelf:?}");
+        }
+
+        /// What is expected at the prices that are best together is what sells there, but for what half a step between rungs does to
+        /// the prices of others: c b 0.01, b up to 5.
+        #[test]
+        fn what_is_expected_at_the_best_prices_is_what_sells(shelf in shelves()) {
+            let (prices, _) = priced(&shelf);
+            let (rules, model, units) = (shelf.rules(), shelf.model(), shelf.units(prices));
+            for sku in 0..N {
+                let own = model.curve(&name(sku), None, shelf.list[sku]).unwrap();
+                let beside = shelf.substitution(&rules, sku).beside(&own);
+                let expected = beside.units_per_week(prices[sku]).unwrap();
+                prop_assert!((expected / units[sku] - 1.0).abs() < 0.05, "{expected} {units:?} {shelf:?}");
+            }
         }
 
         /// Taken apart by small steps, the formulas give back what the model told: each own slope, and on average what a
         /// neighbour's price does.
         #[test]
-        fn slopes_and_cross_effects_are_those_that_were_told(category in categories()) {
+        fn slopes_and_cross_effects_are_those_that_were_told(shelf in shelves()) {
             let at = |sku: usize, step: i64| {
-                let mut prices = category.list;
+                let mut prices = shelf.list;
                 prices[sku] += step;
-                category.units(prices)
+                shelf.units(prices)
             };
             let mut cross = 0.0;
             for sku in 0..N {
-                let width = ((category.list[sku] + 1) as f64 / (category.list[sku] - 1) as f64).ln();
+                let width = ((shelf.list[sku] + 1) as f64 / (shelf.list[sku] - 1) as f64).ln();
                 let slope = |of: usize| (at(sku, 1)[of] / at(sku, -1)[of]).ln() / width;
-                prop_assert!((slope(sku) - category.slope[sku]).abs() < 1e-4);
+                prop_assert!((slope(sku) - shelf.slope[sku]).abs() < 1e-4);
                 cross += slope((sku + 1) % N) / N as f64;
             }
-            prop_assert!((cross - category.cross()).abs() < 1e-4);
-            let (rules, demand) = (category.rules(), category.model());
+            prop_assert!((cross - shelf.cross()).abs() < 1e-4);
+            let rules = shelf.rules();
             for sku in 0..N {
-                let found = Substitution::of(&rules, &demand, rules.sku(&name(sku)).unwrap());
-                let steeper = (1.0 - category.inside() * category.shares()[sku]).recip();
-                prop_assert!((found.steeper - steeper).abs() < 1e-4 * steeper, "{found:?} {steeper}");
+                let found = shelf.substitution(&rules, sku);
+                let steeper = (1.0 - shelf.inside() * shelf.shares()[sku]).recip();
+                prop_assert!((found.steeper - steeper).abs() < 1e-6 * steeper, "{found:?} {steeper}");
                 prop_assert!(found.taken_minor > 0.0);
             }
         }
     }
 
+    fn even(diversion: f64) -> Shelf {
+        let (list, cost_ratio) = ([1000, 2000, 3000], [0.5; N]);
+        Shelf { list, cost_ratio, units: [10.0; N], slope: [-2.0; N], diversion }
+    }
+
     #[test]
     fn nothing_is_taken_where_nothing_is_told() {
-        let category = Category {
-            list: [1000, 2000, 3000],
-            cost_ratio: [0.5; N],
-            units: [10.0; N],
-            slope: [-2.0; N],
-            diversion: 0.0,
-        };
-        let (rules, demand) = (category.rules(), category.model());
-        assert_eq!(Substitution::of(&rules, &demand, rules.sku("MUG-0").unwrap()), Substitution::NONE);
-        let alone = category.rules_of(1);
-        let told = Category { diversion: 0.5, ..category }.model();
-        assert_eq!(Substitution::of(&alone, &told, alone.sku("MUG-0").unwrap()), Substitution::NONE);
+        let (none, told) = (even(0.0), even(0.5));
+        assert_eq!(none.substitution(&none.rules(), 0), Substitution::NONE);
+        assert_eq!(told.substitution(&told.rules_of(1), 0), Substitution::NONE);
+        assert_ne!(told.substitution(&told.rules(), 0), Substitution::NONE);
+    }
+
+    /// What neighbours bring whose cost nobody told is not made up: they are left out, and whom that leaves alone has none.
+    #[test]
+    fn costs_count_as_far_as_they_are_known() {
+        let shelf = even(0.5);
+        let (all, mut rules) = (shelf.rules(), shelf.rules());
+        rules.skus[2].cost_minor = None;
+        let (three, two) = (shelf.substitution(&all, 0), shelf.substitution(&rules, 0));
+        assert!(two.taken_minor > 0.0 && two != three, "{two:?} {three:?}");
+        let out = shelf.substitution(&rules, 2);
+        assert_eq!(
+            (out.taken_minor, out.steeper),
+            (two.taken_minor, 1.0),
+            "it takes from the others all the same"
+        );
+        rules.skus[1].cost_minor = None;
+        assert_eq!(shelf.substitution(&rules, 0), Substitution::NONE);
+    }
+
+    /// One of two SKUs sells nearly all: c is what the elasticities say all the same, here by hand: with c s_1 = x nearly,
+    /// K = c (s_1 2 / (1 - c s_1) + s_2 2 / (1 - c s_2)).
+    #[test]
+    fn a_sku_that_sells_nearly_all_is_told_apart() {
+        let shelf = Shelf { units: [94.0, 3.0, 3.0], diversion: 1.0, ..even(0.5) };
+        let found = shelf.substitution(&shelf.rules(), 0);
+        let c = (1.0 - found.steeper.recip()) / 0.94;
+        let sum = c * (0.94 * 2.0 / (1.0 - 0.94 * c) + 2.0 * 0.03 * 2.0 / (1.0 - 0.03 * c));
+        assert!((sum - 2.0).abs() < 1e-6, "{sum} {found:?}");
     }
 }

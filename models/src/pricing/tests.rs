@@ -29,7 +29,7 @@ fn first<'a>(market: &'a MarketRules, control: Assignment) -> Circumstances<'a> 
 
 fn price(
     rules: &PricingRules,
-    demand: Option<&DemandModel>,
+    demand: Option<&Demand>,
     control: Assignment,
     request: &PriceRequest,
 ) -> Result<PriceChoice, PriceRefusal> {
@@ -56,7 +56,7 @@ floor_minor = 3500
 ceiling_minor = 4500
 "#;
 
-fn demand_of(elasticity: f64, probability: Option<f64>) -> DemandModel {
+fn demand_of(elasticity: f64, probability: Option<f64>) -> Demand {
     let record = |level, name: &str| DemandRecord {
         level,
         name: name.into(),
@@ -78,7 +78,7 @@ fn demand_of(elasticity: f64, probability: Option<f64>) -> DemandModel {
     };
     let bytes = seal(vec![record(DemandLevel::Sku, "MUG"), record(DemandLevel::Overall, "")]).unwrap();
     let range = 0..bytes.len();
-    DemandModel::open(bytes.into(), range).unwrap()
+    Demand::of(&PricingRules::parse(RULES).unwrap(), &DemandModel::open(bytes.into(), range).unwrap())
 }
 
 fn ask(sku: &str) -> PriceRequest {
@@ -144,7 +144,7 @@ fn the_policy_control_gets_list_prices_and_the_model_control_the_average_of_all(
     let records = vec![record(DemandLevel::Sku, "MUG", -2.0), record(DemandLevel::Overall, "", -1.8)];
     let bytes = seal(records).unwrap();
     let range = 0..bytes.len();
-    let demand = DemandModel::open(bytes.into(), range).unwrap();
+    let demand = Demand::of(&rules, &DemandModel::open(bytes.into(), range).unwrap());
     let ask_of = |control| price(&rules, Some(&demand), control, &ask("MUG")).unwrap();
     // Twice the cost of 610; 1.8 / 0.8 of it.
     assert_eq!(ask_of(EVERYBODY).model_price_minor, 1220);
@@ -283,11 +283,14 @@ fn prices_are_explored_as_often_as_they_say() {
     }
 }
 
-#[test]
-fn what_neighbours_gain_counts() {
-    let text = RULES.to_owned()
-        + "[[sku]]\nsku = \"CUP\"\ncategory = \"mugs\"\nlist_price_minor = 1299\ncost_minor = 299\n";
-    let rules = PricingRules::parse(&text).unwrap();
+/// [`RULES`] with a cup beside the mug.
+fn with_a_cup() -> PricingRules {
+    let cup = "[[sku]]\nsku = \"CUP\"\ncategory = \"mugs\"\nlist_price_minor = 1299\ncost_minor = 299\n";
+    PricingRules::parse(&(RULES.to_owned() + cup)).unwrap()
+}
+
+/// Mug and cup alike, at an elasticity of `value`, and what one's price does to the other.
+fn with_neighbours(value: f64, cross: Option<f64>) -> Demand {
     let record = |level, name: &str, own| DemandRecord {
         level,
         name: name.into(),
@@ -295,10 +298,10 @@ fn what_neighbours_gain_counts() {
         reference_price_minor: 1299,
         units_per_week: 10.0,
         elasticity: (level != DemandLevel::Cross).then_some(Elasticity {
-            value: -2.5,
+            value,
             se: 0.0,
-            lo: -2.6,
-            hi: -2.4,
+            lo: value - 0.1,
+            hi: value + 0.1,
         }),
         own,
         purchase_probability: None,
@@ -307,16 +310,19 @@ fn what_neighbours_gain_counts() {
         n_shown: 0,
         flags: vec![],
     };
-    let model = |cross: Option<f64>| {
-        let mut records = vec![record(DemandLevel::Sku, "MUG", None), record(DemandLevel::Sku, "CUP", None)];
-        records.extend(cross.map(|cross| record(DemandLevel::Cross, "mugs", Some((cross, 0.1)))));
-        let bytes = seal(records).unwrap();
-        let range = 0..bytes.len();
-        DemandModel::open(bytes.into(), range).unwrap()
-    };
-    let quoted = |cross| price(&rules, Some(&model(cross)), EVERYBODY, &ask("MUG")).unwrap();
+    let mut records = vec![record(DemandLevel::Sku, "MUG", None), record(DemandLevel::Sku, "CUP", None)];
+    records.extend(cross.map(|cross| record(DemandLevel::Cross, "mugs", Some((cross, 0.1)))));
+    let bytes = seal(records).unwrap();
+    let range = 0..bytes.len();
+    Demand::of(&with_a_cup(), &DemandModel::open(bytes.into(), range).unwrap())
+}
+
+#[test]
+fn what_neighbours_gain_counts() {
+    let rules = with_a_cup();
+    let quoted = |cross| price(&rules, Some(&with_neighbours(-2.5, cross)), EVERYBODY, &ask("MUG")).unwrap();
     let (alone, beside) = (quoted(None), quoted(Some(0.8)));
-    // Alone 610 * 2.5 / 1.5 = 1017, below the lowest rung; what CUP's buyers bring instead makes a dearer one better.
+    // Alone 610 * 2.5 / 1.5 = 1017, below the lowest rung; what the cup brings instead makes a dearer one better.
     assert_eq!(alone.quoted_price_minor, 1099);
     assert!(beside.quoted_price_minor > alone.quoted_price_minor, "{beside:?}");
     // And it is they who are said to do it, from the price it would have alone.

@@ -13,8 +13,9 @@ use super::estimate::{Population, believed_spread, population_of_spread, updated
 use super::fit::Series;
 use crate::metrics::Estimate;
 
-/// Fewest SKUs with slopes of both kinds: fewer do not tell by how much the bias differs between them.
-const MIN_SKUS: usize = 10;
+/// Fewest SKUs with slopes of both kinds: fewer tell neither by how much the bias differs between them nor whether it goes with
+/// the slope (of ten whose slopes differ by .3, told to .4, a bias that offsets them passes as one that does not once in four).
+const MIN_SKUS: usize = 30;
 /// Scale of the standard deviation by which the bias differs between SKUs, beforehand.
 const BIAS_SPREAD: f64 = 1.0;
 

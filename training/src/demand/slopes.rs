@@ -99,8 +99,8 @@ pub(super) fn own_slopes(
         Some(undrawn) => updated(drawn, as_sure_as_it_agrees(undrawn, drawn)),
         None => drawn,
     });
-    let [loss, unsure] =
-        told.map_or([0.0; 2], |loss| believed(loss, population(&told_slopes(&kinds[0].slopes))));
+    let slopes = population(&told_slopes(&kinds[0].slopes));
+    let [loss, unsure] = if randomised_only { believed(told, slopes) } else { [0.0; 2] };
     kinds.iter_mut().for_each(|kind| kind.shared.loss = loss);
     rounds(&mut kinds, false, options.week_rounds + 1);
     let mut shares = Vec::new();
@@ -129,11 +129,16 @@ fn told_slopes(slopes: &[Option<(Estimate, f64)>]) -> Vec<Estimate> {
     slopes.iter().flatten().map(|(slope, _)| *slope).collect()
 }
 
-/// What is felt as a loss takes buyers away, or none: its effect and the error of that, believed given that.
-fn believed(loss: Estimate, slopes: Option<Population>) -> [f64; 2] {
+/// What is felt as a loss takes buyers away, or none: its effect and the error of that, believed given that; where the weeks do not
+/// tell one, what studies found.
+fn believed(loss: Option<Estimate>, slopes: Option<Population>) -> [f64; 2] {
     let slope = -slopes.map_or(0.0, |all| all.mean.value).min(0.0);
     let before = Estimate { value: LOSS.value * slope, se: LOSS.se * slope };
-    let loss = if slope > 0.0 { updated(before, loss) } else { loss };
+    let loss = match loss {
+        Some(loss) if slope > 0.0 => updated(before, loss),
+        Some(loss) => loss,
+        None => before,
+    };
     let [value, se, ..] = given_negative(Estimate { value: -loss.value, se: loss.se });
     [-value, se]
 }

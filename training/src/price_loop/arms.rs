@@ -4,8 +4,8 @@ use nextbest_models::policy::control::Assignment;
 use nextbest_models::pricing::demand::seal;
 use nextbest_models::pricing::rules::PriceExploration;
 use nextbest_models::pricing::{
-    Circumstances, DemandLevel, DemandModel, DemandRecord, Elasticity, Ledger, MarketRules, PriceRequest,
-    PricingRules, Standing, choose_price,
+    Circumstances, Demand, DemandLevel, DemandModel, DemandRecord, Elasticity, Ledger, MarketRules,
+    PriceRequest, PricingRules, Standing, choose_price,
 };
 use nextbest_models::units::{DAY_MS, Seed};
 use rand::SeedableRng;
@@ -220,7 +220,7 @@ impl Round {
         demand: Option<&DemandModel>,
         mut sold: Option<ChaCha8Rng>,
     ) -> Result<Vec<Prices>, RoundError> {
-        let mut demand = demand.cloned();
+        let mut demand = demand.map(|model| Demand::of(rules, model));
         let mut ledgers = self.first_ledgers();
         let (mut lists, mut references) = (Vec::new(), self.references);
         let mut observations = self.observations.clone();
@@ -230,7 +230,7 @@ impl Round {
                 observations.extend(self.week_of(&prices, &references, week, random));
                 if week % 4 == 3 {
                     observations.sort_by(|a, b| (&a.sku, a.week).cmp(&(&b.sku, b.week)));
-                    demand = opened(&learn(&observations, rules)?)?;
+                    demand = opened(&learn(&observations, rules)?)?.map(|model| Demand::of(rules, &model));
                 }
             }
             references = self.truth.next(&references, &prices);
@@ -254,7 +254,7 @@ impl Round {
     fn review(
         &self,
         rules: &PricingRules,
-        demand: Option<&DemandModel>,
+        demand: Option<&Demand>,
         ledgers: &mut [Ledger],
         week: usize,
     ) -> Prices {

@@ -6,7 +6,7 @@
 
 use nextbest_models::policy::control::Assignment;
 use nextbest_models::pricing::{
-    Circumstances, DemandModel, Ledger, MarketRules, PriceRequest, PricingRules, RecentDemand, choose_price,
+    Circumstances, Demand, Ledger, MarketRules, PriceRequest, PricingRules, RecentDemand, choose_price,
 };
 use nextbest_models::units::{DAY_MS, Seed, Timestamp};
 use rand::SeedableRng;
@@ -39,7 +39,7 @@ pub struct Feedback {
 #[must_use]
 pub fn hold(
     truth: &TrueDemand,
-    demand: &DemandModel,
+    demand: &Demand,
     rules: &PricingRules,
     (n_days, scale, seed): (usize, f64, Seed),
 ) -> Feedback {
@@ -69,7 +69,7 @@ pub fn hold(
 
 fn review(
     truth: &TrueDemand,
-    demand: &DemandModel,
+    demand: &Demand,
     rules: &PricingRules,
     ledgers: &mut [Ledger],
     orders: &[[i64; N_SKUS]],

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use nextbest_models::pricing::demand::seal;
 use nextbest_models::pricing::rules::DemandReaction;
-use nextbest_models::pricing::{DemandLevel, PricingRules};
+use nextbest_models::pricing::{Demand, DemandLevel, PricingRules};
 use nextbest_models::units::Seed;
 
 use super::*;
@@ -27,8 +27,8 @@ fn round() -> &'static Round {
     })
 }
 
-/// Told the true slopes, the policy's own law (constant slopes where the shop's is a logit) costs it less than a fifth of what
-/// the oracle gains; left to a log of 6,000 customers it still ends between list prices and that.
+/// Told the true slopes, the policy's own law (one slope for all buyers of a SKU) and its largest step cost it less than a tenth of
+/// what the oracle gains; left to a log of 6,000 customers it still ends between list prices and that.
 #[test]
 fn the_policy_gains_and_nobody_beats_the_oracle() {
     let round = round();
@@ -37,7 +37,7 @@ fn the_policy_gains_and_nobody_beats_the_oracle() {
     for arm in Arm::ALL {
         assert!(settled(arm) <= best * (1.0 + 1e-12), "{arm:?}");
     }
-    assert!(told - list > 0.8 * (best - list), "{list} {told} {best}");
+    assert!(told - list > 0.9 * (best - list), "{list} {told} {best}");
     let mine = settled(Arm::Policy);
     assert!(mine > list && mine > settled(Arm::WithoutCross), "{list} {mine} {best}");
 }
@@ -70,18 +70,23 @@ const SCALE: f64 = 30.0;
 /// logarithm for either half).
 #[test]
 fn prices_that_follow_demand_do_not_swing() {
+    let told = round().told(SCALE).unwrap();
+    let mut alone = told.clone();
+    alone.report.records.retain(|record| record.level != DemandLevel::Cross);
+    alone.sealed = seal(alone.report.records.clone()).unwrap();
+    [told, alone].iter().for_each(follow_and_do_not_swing);
+}
+
+fn follow_and_do_not_swing(told: &TrainedDemand) {
     let round = round();
-    let mut told = round.told(SCALE).unwrap();
-    told.report.records.retain(|record| record.level != DemandLevel::Cross);
-    told.sealed = seal(told.report.records.clone()).unwrap();
-    let demand = opened(&told).unwrap().unwrap();
+    let demand = opened(told).unwrap().unwrap();
     let mut rules = rules();
     rules.rounding = nextbest_models::pricing::Rounding::None;
     rules.n_rungs = 200;
     rules.skus.iter_mut().for_each(|sku| {
         (sku.terms.max_step_ratio, sku.terms.cool_down_hours) = (None, Some(24));
         (sku.terms.floor_ratio, sku.terms.ceiling_ratio) = (0.5, 2.0);
-        // The cost at which, by Lerner's rule, the list price is best: prices begin where they would stay.
+        // The cost at which, by Lerner's rule, the list price of a SKU by itself is best: prices begin near where they would stay.
         let elasticity = demand.curve(&sku.sku, None, sku.list_price_minor).unwrap().elasticity.value;
         sku.cost_minor = Some((sku.list_price_minor as f64 * (1.0 + elasticity) / elasticity).round() as i64);
     });
@@ -89,7 +94,7 @@ fn prices_that_follow_demand_do_not_swing() {
         let mut rules = rules.clone();
         rules.demand_reaction =
             Some(DemandReaction { half_life_hours: 48.0, reaction, max_tilt_ratio: 0.2, prior_units: 5.0 });
-        feedback::hold(&round.truth, &demand, &rules, (224, SCALE, Seed(3)))
+        feedback::hold(&round.truth, &Demand::of(&rules, &demand), &rules, (224, SCALE, Seed(3)))
     };
     let (still, moved) = (loop_of(0.0), loop_of(1.0));
     assert!(still.price_variance[1] < 1e-12 && still.price_variance[0] < 1e-12, "{still:?}");

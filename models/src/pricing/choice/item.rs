@@ -2,13 +2,13 @@
 
 use super::{Circumstances, PriceBasis, PriceChoice, PriceRefusal, PriceRequest};
 use crate::event::MAX_AMOUNT_MINOR;
-use crate::pricing::demand::{DemandCurve, DemandModel};
+use crate::pricing::demand::DemandCurve;
 use crate::pricing::guardrail::{Gate, Guardrail, cost_of, note};
 use crate::pricing::ladder::{Worth, choose, ladder, nearest, optimum};
 use crate::pricing::ledger::Standing;
 use crate::pricing::reaction::{next_tilt, stock_price};
 use crate::pricing::rules::{Objective, PriceExploration, PricingRules, SkuRules, Terms};
-use crate::pricing::substitution::Substitution;
+use crate::pricing::substitution::{Demand, Substitution};
 
 /// The model's own optimum is looked for up to this many list prices.
 const OPTIMUM_BOUND: f64 = 4.0;
@@ -26,6 +26,8 @@ pub(super) struct Item<'a> {
     pub(super) cost: Option<i64>,
     curve: Option<DemandCurve>,
     category: Substitution,
+    /// The curve beside neighbours whose prices are the best together.
+    beside: Option<DemandCurve>,
     /// What stands, for those who are held out of nothing.
     standing: Option<Standing>,
     /// Whether the price is thought over now.
@@ -35,7 +37,7 @@ pub(super) struct Item<'a> {
 impl<'a> Item<'a> {
     pub(super) fn new(
         rules: &'a PricingRules,
-        demand: Option<&DemandModel>,
+        demand: Option<&Demand>,
         around: &'a Circumstances<'a>,
         request: &'a PriceRequest,
     ) -> Result<Self, PriceRefusal> {
@@ -44,19 +46,20 @@ impl<'a> Item<'a> {
         let terms = sku.map_or(rules.default, |sku| sku.terms);
         let category_name = sku.and_then(|sku| sku.category.as_deref());
         let control = around.control;
-        let curve = demand.and_then(|demand| match (control.policy, control.model) {
+        let curve = demand.map(Demand::model).and_then(|model| match (control.policy, control.model) {
             (true, _) => None,
-            (false, true) => demand.average_curve(list),
-            (false, false) => demand.curve(&request.sku, category_name, list),
+            (false, true) => model.average_curve(list),
+            (false, false) => model.curve(&request.sku, category_name, list),
         });
         let everybody = !control.policy && !control.model;
         let standing = around.ledger.and_then(|ledger| ledger.standing).filter(|_| everybody);
         let due = |standing: Standing| standing.is_due(around.now, terms.cool_down_hours);
+        let cost = cost_of(sku, &terms, list, request.unit_cost_minor);
         let category = match (demand, sku) {
-            (Some(demand), Some(sku)) if everybody => Substitution::of(rules, demand, sku),
+            (Some(demand), Some(sku)) if everybody => demand.substitution(sku),
             _ => Substitution::NONE,
         };
-        let cost = cost_of(sku, &terms, list, request.unit_cost_minor);
+        let beside = curve.as_ref().map(|curve| category.beside(curve));
         Ok(Self {
             rules,
             around,
@@ -67,6 +70,7 @@ impl<'a> Item<'a> {
             cost,
             curve,
             category,
+            beside,
             standing,
             due: standing.is_none_or(due),
         })
@@ -144,18 +148,22 @@ impl<'a> Item<'a> {
     pub(super) fn choose(&self, fixed: &Gate, gate: &Gate) -> PriceChoice {
         let basis = self.basis();
         let mut moved = Vec::new();
-        let told = self.curve.as_ref().filter(|_| basis != PriceBasis::NoCost);
-        let model = told.map_or(self.list, |curve| whole(self.optimum(curve, Substitution::NONE)));
-        let together = told.map(|curve| self.optimum(curve, self.category));
+        let told = |curve: &'_ Option<DemandCurve>, taken| {
+            let curve = curve.as_ref().filter(|_| basis != PriceBasis::NoCost);
+            curve.map(|curve| self.optimum(curve, taken))
+        };
+        let model = told(&self.curve, 0.0).map_or(self.list, whole);
+        let together = told(&self.beside, self.category.taken_minor);
         note(&mut moved, "neighbours", model, together.map_or(model, whole));
         let (tilt, index) = self.tilt();
         let wanted = together.map_or(self.list as f64, |price| self.moved(price, tilt, &mut moved));
         let mut price = gate.apply(whole(wanted), &mut moved);
         let (mut rungs, mut choice_probability) = (Vec::new(), 1.0);
         let mut on_ladder = None;
-        if let Some(curve) = &self.curve {
-            let worth = self.worth_of(curve, together.map_or(0.0, |free| self.bid(curve, free, wanted)));
-            rungs = ladder(&worth, fixed, self.rules);
+        if let (Some(own), Some(beside)) = (&self.curve, &self.beside) {
+            let bid = together.map_or(0.0, |free| bid(beside, free, wanted, self.terms.objective));
+            let worth = self.worth_of(beside, bid);
+            rungs = ladder(&worth, own, fixed, self.rules);
             let explored = if self.is_everybodys() { self.rules.exploration } else { PriceExploration::None };
             if basis == PriceBasis::Model {
                 on_ladder = choose(&mut rungs, &worth, gate, explored, self.around.seed);
@@ -194,15 +202,21 @@ impl<'a> Item<'a> {
 
     /// What the rungs of the curve are valued by, what demand and stock ask included.
     pub(super) fn worth(&self) -> Option<Worth<'_>> {
-        let curve = self.curve.as_ref()?;
-        let free = self.optimum(curve, self.category);
+        let beside = self.beside.as_ref()?;
+        let free = self.optimum(beside, self.category.taken_minor);
         let wanted = self.moved(free, self.tilt().0, &mut Vec::new());
-        Some(self.worth_of(curve, self.bid(curve, free, wanted)))
+        Some(self.worth_of(beside, bid(beside, free, wanted, self.terms.objective)))
     }
 
     fn worth_of<'c>(&self, curve: &'c DemandCurve, bid_minor: f64) -> Worth<'c> {
         let cost_minor = self.cost.unwrap_or(0) as f64;
-        Worth { curve, objective: self.terms.objective, cost_minor, bid_minor, category: self.category }
+        Worth {
+            curve,
+            objective: self.terms.objective,
+            cost_minor,
+            bid_minor,
+            taken_minor: self.category.taken_minor,
+        }
     }
 
     /// Rounds a price that came from no rung; a list price and a price that stands are kept as they are.
@@ -217,28 +231,23 @@ impl<'a> Item<'a> {
         after
     }
 
-    /// The best price on the curve, its neighbours as `category` tells them; at most [`OPTIMUM_BOUND`] list prices.
-    fn optimum(&self, curve: &DemandCurve, category: Substitution) -> f64 {
-        let (elasticity, cost) = (curve.elasticity.value * category.steeper, self.cost.unwrap_or(0) as f64);
-        let free = optimum(self.terms.objective, elasticity, cost, category.taken_minor);
+    /// The best price on `curve`, a unit of which takes `taken_minor` away; at most [`OPTIMUM_BOUND`] list prices.
+    fn optimum(&self, curve: &DemandCurve, taken_minor: f64) -> f64 {
+        let cost = self.cost.unwrap_or(0) as f64;
+        let free = optimum(self.terms.objective, curve.elasticity.value, cost, taken_minor);
         free.clamp(1.0, self.list as f64 * OPTIMUM_BOUND)
     }
 
-    /// What a unit takes away later, so that the optimum `free` becomes `wanted`: the cost that Lerner's rule would need,
-    /// less the cost there is. An inelastic curve knows no such cost, and needs none: its optimum is a bound.
-    fn bid(&self, curve: &DemandCurve, free: f64, wanted: f64) -> f64 {
-        let elasticity = curve.elasticity.value * self.category.steeper;
-        if elasticity >= -1.0 || self.terms.objective == Objective::Units {
-            return 0.0;
-        }
-        (wanted - free) * (1.0 + elasticity) / elasticity
+    /// Demand as [`Worth::at`] takes it, of one told of this SKU's price alone, the others left as they were.
+    pub(super) fn beside_neighbours(&self, relative: f64) -> f64 {
+        relative.powf(self.category.steeper)
     }
 
     /// The tilt from now on, and the index that moved it; a price that is not due keeps its tilt.
     fn tilt(&self) -> (f64, Option<f64>) {
         let last = self.standing.map_or(0.0, |standing| standing.tilt);
         let (Some(rules), Some(recent), Some(curve), true) =
-            (&self.rules.demand_reaction, self.around.recent, &self.curve, self.due)
+            (&self.rules.demand_reaction, self.around.recent, &self.beside, self.due)
         else {
             return (last, None);
         };
@@ -261,7 +270,7 @@ impl<'a> Item<'a> {
     fn moved(&self, price: f64, tilt: f64, moved: &mut Vec<Guardrail>) -> f64 {
         let tilted = price * tilt.exp();
         note(moved, "demand_index", whole(price), whole(tilted));
-        let stocked = self.request.stock.zip(self.curve.as_ref());
+        let stocked = self.request.stock.zip(self.beside.as_ref());
         let stocked = stocked.and_then(|(stock, curve)| stock_price(curve, &self.terms, stock, tilted));
         let bound = self.list as f64 * OPTIMUM_BOUND;
         let after = stocked.map_or(tilted, |price| price.clamp(1.0, bound));
@@ -291,6 +300,16 @@ impl<'a> Item<'a> {
         let since = kept.map_or(now, |standing| standing.since);
         Some(Standing { price_minor: price, since, reviewed: now, tilt })
     }
+}
+
+/// What a unit takes away later, so that the optimum `free` becomes `wanted`: the cost that Lerner's rule would need, less
+/// the cost there is. An inelastic curve knows no such cost, and needs none: its optimum is a bound.
+fn bid(curve: &DemandCurve, free: f64, wanted: f64, objective: Objective) -> f64 {
+    let elasticity = curve.elasticity.value;
+    if elasticity >= -1.0 || objective == Objective::Units {
+        return 0.0;
+    }
+    (wanted - free) * (1.0 + elasticity) / elasticity
 }
 
 /// In whole minor units, at least one.

@@ -80,7 +80,7 @@ impl Item<'_> {
         let each = prices.iter().zip(&probabilities);
         let (rungs, worths) = each
             .map(|(&price, &probability)| {
-                let relative = probability.get() / at_list;
+                let relative = self.beside_neighbours(probability.get() / at_list);
                 (worth.rung(price, relative, at_list, Some(probability)), worth.at(price, relative))
             })
             .unzip();

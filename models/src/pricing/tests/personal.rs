@@ -155,3 +155,22 @@ fn the_choice_probability_is_that_of_the_draws_that_lead_there() {
     // Every price that can come of a draw came in 200 (the rarest has probability .1: missed in .9^200), and they share 1.
     assert!((seen.values().sum::<f64>() - 1.0).abs() < 1e-12, "{seen:?}");
 }
+
+/// Whom a price moves as it moves everybody is asked what everybody is, neighbours or none: log-odds that fall by 2.105 at a
+/// probability of .05 are an elasticity of -2 there and within 3 % of it up to a third above, which moves the best price by 2 %.
+#[test]
+fn who_is_like_everybody_is_asked_what_everybody_is() {
+    let (mut rules, market) = (with_a_cup(), open_market(0.5));
+    (rules.rounding, rules.n_rungs) = (Rounding::None, 400);
+    rules.skus.iter_mut().for_each(|sku| (sku.terms.floor_ratio, sku.terms.ceiling_ratio) = (0.5, 2.0));
+    for cross in [None, Some(0.3), Some(0.6)] {
+        let demand = Demand::of(&rules, with_neighbours(-2.0, cross).model());
+        let taste = (2.0 / 0.95 - 1.0) / 6.0;
+        let around = Circumstances { person: Some(person(&taste)), ..first(&market, EVERYBODY) };
+        let choice = choose_price(&rules, Some(&demand), &around, &ask("MUG")).unwrap();
+        let everybody = choice.everybody_price_minor.unwrap();
+        assert!(everybody < choice.ceiling_minor && everybody > choice.floor_minor, "{cross:?} {everybody}");
+        let ratio = choice.quoted_price_minor as f64 / everybody as f64;
+        assert!((ratio - 1.0).abs() < 0.02, "{cross:?} {everybody} {ratio}");
+    }
+}

@@ -18,7 +18,7 @@ fn rounding() -> impl Strategy<Value = Rounding> {
 struct Scene {
     rules: PricingRules,
     request: PriceRequest,
-    demand: DemandModel,
+    demand: Demand,
     ledger: Ledger,
     locked_minor: Option<i64>,
     taste: Option<f64>,
