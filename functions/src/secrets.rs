@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(6);
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// No ciphertext.
-    #[error("what follows {ENCRYPTED:?} is no base64")]
+    #[error("what follows {ENCRYPTED:?} is no ciphertext in base64")]
     Base64,
     /// KMS refused, or did not answer.
     #[error("KMS does not open it: {0}")]
@@ -36,7 +36,8 @@ pub enum SecretError {
 /// `value`, opened by KMS where it stands encrypted; another as it is.
 pub async fn opened(value: String) -> Result<String, SecretError> {
     let Some(ciphertext) = value.strip_prefix(ENCRYPTED) else { return Ok(value) };
-    let ciphertext = STANDARD.decode(ciphertext.trim()).map_err(|_| SecretError::Base64)?;
+    let ciphertext = STANDARD.decode(ciphertext.trim()).ok().filter(|bytes| !bytes.is_empty());
+    let ciphertext = ciphertext.ok_or(SecretError::Base64)?;
     let timeouts = TimeoutConfig::builder().operation_timeout(LIMIT).build();
     let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await;
     let answer = Client::new(&shared).decrypt().ciphertext_blob(Blob::new(ciphertext)).send().await;
@@ -52,7 +53,9 @@ mod tests {
     #[tokio::test]
     async fn a_value_in_clear_stays_and_one_that_is_no_ciphertext_is_named() {
         assert_eq!(opened("first:abc".to_owned()).await.unwrap(), "first:abc");
-        let error = opened("kms:not base64!".to_owned()).await.unwrap_err().to_string();
-        assert_eq!(error, "what follows \"kms:\" is no base64");
+        for wrong in ["kms:not base64!", "kms:"] {
+            let error = opened(wrong.to_owned()).await.unwrap_err().to_string();
+            assert_eq!(error, "what follows \"kms:\" is no ciphertext in base64");
+        }
     }
 }

@@ -37,11 +37,16 @@ struct Key {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuoteKeysError {
     /// An entry that is not `id:secret`.
-    #[error("entry {0} is not id:base64url, with an id of 1 to 32 letters, digits, '_' and '-'")]
+    #[error(
+        "entry {0} is not id:base64url, with an id of 1 to 32 letters, digits, '_' and '-', other than kms"
+    )]
     Entry(usize),
     /// Too short, or not base64url.
     #[error("the secret of entry {0} is not at least {LEAST_BYTES} bytes in base64url without padding")]
     Secret(usize),
+    /// Nothing but commas and blanks.
+    #[error("there is no key in it")]
+    Empty,
     /// An id that stands twice.
     #[error("the id of entry {0} stands twice")]
     Twice(usize),
@@ -138,7 +143,8 @@ impl FromStr for QuoteKeys {
         for (at, entry) in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
             let (id, secret) = entry.split_once(':').ok_or(QuoteKeysError::Entry(at + 1))?;
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-            if !(1..=32).contains(&id.len()) || !id.chars().all(allowed) {
+            // A list in clear is not to be taken for an encrypted one.
+            if !(1..=32).contains(&id.len()) || !id.chars().all(allowed) || id == "kms" {
                 return Err(QuoteKeysError::Entry(at + 1));
             }
             let secret = URL_SAFE_NO_PAD.decode(secret).map_err(|_| QuoteKeysError::Secret(at + 1))?;
@@ -151,7 +157,7 @@ impl FromStr for QuoteKeys {
             let (signs, verifies) = (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret));
             keys.push(Key { id: id.to_owned(), signs, verifies });
         }
-        Ok(Self(keys))
+        if keys.is_empty() { Err(QuoteKeysError::Empty) } else { Ok(Self(keys)) }
     }
 }
 

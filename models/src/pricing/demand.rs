@@ -411,10 +411,4 @@ impl DemandCurve {
         let base = self.base_probability?;
         Probability::new((base * self.relative(price_minor)).clamp(0.0, 1.0)).ok()
     }
-
-    /// Expected units a week at `price_minor`.
-    #[must_use]
-    pub fn units_per_week(&self, price_minor: i64) -> Option<f64> {
-        Some(self.units_per_week? * self.relative(price_minor))
-    }
 }

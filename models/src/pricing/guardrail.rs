@@ -35,8 +35,8 @@ impl fmt::Display for BoundConflict {
 /// What moved a price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guardrail {
-    /// Its name, as the head of this file lists them; `neighbours` (what the other SKUs of the category ask and would sell
-    /// instead), `demand_index` and `stock` for what moved the model's price before any guardrail, `exploration` for what the ladder did
+    /// Its name, as the head of this file lists them; `neighbours` (what one who looks brings the category, prices being the
+    /// best together), `demand_index` and `stock` for what moved the model's price before any guardrail, `exploration` for what the ladder did
     /// behind them: a rung that is not the best may be drawn.
     pub code: String,
     /// The price before, in minor units.

@@ -22,9 +22,9 @@ pub struct Rung {
     pub price_minor: i64,
     /// Probability that it is followed by a purchase when shown; none where no prices were shown.
     pub probability: Option<Probability>,
-    /// What rungs are compared by, in minor units: expected margin, less what the units take away from the other SKUs of the category
-    /// where margin is the objective, all of them priced as is best together. Per price shown at the reference price where
-    /// `probability` is known, else per unit that sells there.
+    /// Expected margin in minor units, less what the units take away from their category where margin is the objective; up to a
+    /// factor common to all rungs: per price shown at the reference price where `probability` is known, else per unit that sells
+    /// there. What demand and stock ask is not in it.
     pub expected_margin_minor: f64,
     /// Probability with which the policy chooses it; 0 for a rung that a guardrail shuts out.
     pub choice_probability: f64,
@@ -33,14 +33,14 @@ pub struct Rung {
 /// What rungs are valued by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Worth<'a> {
-    /// Of the SKU beside its neighbours.
+    /// Of the SKU's attraction beside its neighbours.
     pub(super) curve: &'a DemandCurve,
     pub(super) objective: Objective,
     /// Of one unit, in minor units.
     pub(super) cost_minor: f64,
     /// Beside the cost, what one unit sold takes away later: demand, stock. May be negative.
     pub(super) bid_minor: f64,
-    /// What one unit sold takes away from its neighbours.
+    /// What one unit sold takes away from its category.
     pub(super) taken_minor: f64,
 }
 

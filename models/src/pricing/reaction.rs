@@ -9,7 +9,6 @@
 //! **Stock.** A unit that is short has a price of its own, the bid price (Gallego & van Ryzin 1994): the one at which
 //! what is there lasts until more comes. Stock that is to be cleared is worth the price at which it goes in time.
 
-use super::demand::DemandCurve;
 use super::rules::{DemandReaction, Terms};
 
 /// Elasticities nearer to 0 react as this one does: the bound would grow without limit.
@@ -60,18 +59,18 @@ pub fn next_tilt(tilt: f64, index: f64, rules: &DemandReaction, hours: f64, elas
 }
 
 /// The price, in minor units, that `stock` asks for instead of `price_minor`: higher where it would run out before more
-/// comes, lower where it would not be cleared in time. None where neither is asked or no demand is known.
+/// comes, lower where it would not be cleared in time. `price_of` so many units a week is the price at which they go; none where
+/// neither is asked or no demand is known.
 #[must_use]
-pub fn stock_price(curve: &DemandCurve, terms: &Terms, stock: i64, price_minor: f64) -> Option<f64> {
-    let weekly = curve.units_per_week.filter(|units| *units > 0.0)?;
-    let reference = curve.reference_price_minor as f64;
-    // The price at which so many units go in so many days.
-    let price_of = |days: u32| {
-        let units = stock.max(0) as f64 * 7.0 / f64::from(days);
-        reference * (units / weekly).powf(1.0 / curve.elasticity.value)
-    };
-    let scarce = terms.restock_days.map(price_of).filter(|price| *price > price_minor);
-    scarce.or_else(|| terms.clear_within_days.map(price_of).filter(|price| *price < price_minor))
+pub fn stock_price(
+    price_of: impl Fn(f64) -> Option<f64>,
+    terms: &Terms,
+    stock: i64,
+    price_minor: f64,
+) -> Option<f64> {
+    let within = |days: u32| price_of(stock.max(0) as f64 * 7.0 / f64::from(days));
+    let scarce = terms.restock_days.and_then(within).filter(|price| *price > price_minor);
+    scarce.or_else(|| terms.clear_within_days.and_then(within).filter(|price| *price < price_minor))
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@
 //! The prices that are best together make a ratio of two sums over SKUs largest, and so each SKU's is the best on its own
 //! curve once a cost w, the same for the whole category, is added to its own (Dinkelbach 1967; Gallego & Wang 2014 find the
 //! same of logits): w is what one who looks brings the category at those prices, which is what a unit sold takes away from it.
-//! A SKU brings its margin, or its revenue where that is its objective. What one brings whose cost is not known cannot be told, and so it is
-//! left out.
+//! A SKU brings its margin, or its revenue where that is its objective; one whose cost is not known is taken to bring what the
+//! others do.
 
 use std::collections::BTreeMap;
 
@@ -31,20 +31,44 @@ const SETTLED_MINOR: f64 = 0.01;
 #[derive(Clone, Debug)]
 pub struct Demand {
     model: DemandModel,
-    /// By category, of those of whose SKUs the model tells what they are to each other.
-    categories: BTreeMap<String, Category>,
+    /// By SKU, of those of which the model tells units and slope and whose category it tells something of.
+    skus: BTreeMap<String, Substitution>,
+    /// By category: of a SKU of which nothing else is told.
+    categories: BTreeMap<String, Substitution>,
 }
 
 impl Demand {
     /// Finds the prices that are best together, within floors, ceilings, minimum margins and rounding. O(SKUs).
     #[must_use]
     pub fn of(rules: &PricingRules, model: &DemandModel) -> Self {
-        let found = rules.categories().filter_map(|(name, skus)| {
-            let cross = model.cross_elasticity(name).filter(|cross| *cross > 0.0)?;
-            let members: Vec<Member<'_>> = skus.filter_map(|sku| Member::of(rules, model, sku)).collect();
-            Some((name.to_owned(), Category::of(members, cross)?))
-        });
-        Self { categories: found.collect(), model: model.clone() }
+        let mut demand = Self { model: model.clone(), skus: BTreeMap::new(), categories: BTreeMap::new() };
+        for (name, skus) in rules.categories() {
+            if let Some(cross) = model.cross_elasticity(name).filter(|cross| *cross > 0.0) {
+                let members: Vec<Member<'_>> = skus.filter_map(|sku| Member::of(rules, model, sku)).collect();
+                demand.add(name, members, cross);
+            }
+        }
+        demand
+    }
+
+    /// `cross` is what a price does to another SKU's units, on average. Nothing is told of a single member, of members that sell
+    /// nothing, and where nobody knows what any of them brings.
+    fn add(&mut self, name: &str, mut members: Vec<Member<'_>>, cross: f64) {
+        let units: f64 = members.iter().map(|member| member.share).sum();
+        if members.len() < 2 || units <= 0.0 || members.iter().all(|member| member.taken_off.is_none()) {
+            return;
+        }
+        members.iter_mut().for_each(|member| member.share /= units);
+        let inside = inside(&members, cross * members.len() as f64);
+        let (taken_minor, attractions) = taken(&members, inside);
+        let crowd = 1.0 - inside + inside * attractions.iter().sum::<f64>();
+        let alone = Substitution { taken_minor, steeper: 1.0, others: crowd, own: 0.0 };
+        self.categories.insert(name.to_owned(), alone);
+        for (member, attraction) in members.iter().zip(attractions) {
+            let own = inside * member.share;
+            let (steeper, others) = (steeper(inside, member.share), crowd - inside * attraction);
+            self.skus.insert(member.sku.to_owned(), Substitution { taken_minor, steeper, others, own });
+        }
     }
 
     /// What is told of SKUs.
@@ -55,38 +79,8 @@ impl Demand {
 
     /// What the others of its category are to `sku`.
     pub(super) fn substitution(&self, sku: &SkuRules) -> Substitution {
-        let category = sku.category.as_deref().and_then(|name| self.categories.get(name));
-        let Some(category) = category else { return Substitution::NONE };
-        let units = self.model.told(&sku.sku).filter(|_| brings(sku).is_some()).map_or(0.0, |told| told.0);
-        let steeper = steeper(category.inside, (units / category.units).min(1.0));
-        Substitution { taken_minor: category.taken_minor, steeper, crowd: category.crowd }
-    }
-}
-
-/// What the SKUs of one category are to each other.
-#[derive(Clone, Copy, Debug)]
-struct Category {
-    /// Of all members, at reference prices.
-    units: f64,
-    /// c of this file's formulas.
-    inside: f64,
-    /// w.
-    taken_minor: f64,
-    /// By how much fewer find a SKU at the prices that are best together: what attractions are divided by.
-    crowd: f64,
-}
-
-impl Category {
-    /// `cross` is what a price does to another SKU's units, on average. None of a single member, or of members that sell nothing.
-    fn of(mut members: Vec<Member<'_>>, cross: f64) -> Option<Self> {
-        let units: f64 = members.iter().map(|member| member.share).sum();
-        if members.len() < 2 || units <= 0.0 {
-            return None;
-        }
-        members.iter_mut().for_each(|member| member.share /= units);
-        let inside = inside(&members, cross * members.len() as f64);
-        let (taken_minor, crowd) = taken(&members, inside);
-        Some(Self { units, inside, taken_minor, crowd })
+        let category = || self.categories.get(sku.category.as_deref()?);
+        self.skus.get(&sku.sku).or_else(category).copied().unwrap_or(Substitution::NONE)
     }
 }
 
@@ -97,22 +91,34 @@ pub(super) struct Substitution {
     pub(super) taken_minor: f64,
     /// How much steeper the SKU's attraction falls with its price than its units: at least 1.
     pub(super) steeper: f64,
-    crowd: f64,
+    /// What its attraction is divided by, at the others' best prices: this, and `own` times the attraction itself.
+    others: f64,
+    own: f64,
 }
 
 impl Substitution {
     /// Of a SKU without neighbours, or of whose neighbours nothing is told.
-    pub(super) const NONE: Self = Self { taken_minor: 0.0, steeper: 1.0, crowd: 1.0 };
+    pub(super) const NONE: Self = Self { taken_minor: 0.0, steeper: 1.0, others: 1.0, own: 0.0 };
 
-    /// How units answer to the SKU's own price, its neighbours' being the best: `own` is the curve beside reference prices.
-    pub(super) fn beside(self, own: &DemandCurve) -> DemandCurve {
+    /// How the attraction of a SKU answers to its price; `own` is its curve, beside neighbours as they were.
+    pub(super) fn attraction(self, own: &DemandCurve) -> DemandCurve {
         let Elasticity { value, se, lo, hi } = own.elasticity;
         let [value, se, lo, hi] = [value, se, lo, hi].map(|number| number * self.steeper);
-        DemandCurve {
-            elasticity: Elasticity { value, se, lo, hi },
-            units_per_week: own.units_per_week.map(|units| units / self.crowd),
-            ..own.clone()
-        }
+        DemandCurve { elasticity: Elasticity { value, se, lo, hi }, ..own.clone() }
+    }
+
+    /// Units a week at a price, the neighbours' being the best; none where the SKU's own data do not tell them.
+    pub(super) fn units(self, attraction: &DemandCurve, price_minor: i64) -> Option<f64> {
+        let relative = attraction.relative(price_minor);
+        Some(attraction.units_per_week? * relative / (self.others + self.own * relative))
+    }
+
+    /// The price, in minor units, at which so many units go in a week, likewise: 0 where no price sells so many.
+    pub(super) fn price_of(self, attraction: &DemandCurve, units: f64) -> Option<f64> {
+        let weekly = attraction.units_per_week.filter(|weekly| *weekly > 0.0)?;
+        let free = weekly - self.own * units;
+        let relative = if free > 0.0 { self.others * units / free } else { f64::INFINITY };
+        Some(attraction.reference_price_minor as f64 * relative.powf(1.0 / attraction.elasticity.value))
     }
 }
 
@@ -122,41 +128,49 @@ fn steeper(inside: f64, share: f64) -> f64 {
 
 /// One SKU of the category.
 struct Member<'a> {
+    sku: &'a str,
     /// Of the category's units; until all are known, the units.
     share: f64,
     elasticity: Elasticity,
     reference_minor: i64,
     objective: Objective,
-    /// See [`brings`].
-    taken_off: i64,
+    /// What is taken off a price for what it brings: the cost, or nothing where revenue is the objective. None where that is not known.
+    taken_off: Option<i64>,
+    list_minor: i64,
     /// Lowest and highest price.
     bounds: (i64, i64),
     rules: &'a PricingRules,
 }
 
-/// By its rules: the cost that is taken off a price, 0 where revenue is the objective. None where that is not known.
-fn brings(sku: &SkuRules) -> Option<i64> {
-    let cost = cost_of(Some(sku), &sku.terms, sku.list_price_minor, None);
-    if sku.terms.objective == Objective::Revenue { Some(0) } else { cost }
-}
-
 impl<'a> Member<'a> {
-    /// None of a SKU whose units, slope or worth are not known, or that can have no price.
-    fn of(rules: &'a PricingRules, model: &DemandModel, sku: &SkuRules) -> Option<Self> {
+    /// None of a SKU whose units or slope are not told, or that can have no price.
+    fn of(rules: &'a PricingRules, model: &DemandModel, sku: &'a SkuRules) -> Option<Self> {
         let (share, reference_minor, elasticity) = model.told(&sku.sku)?;
-        let (taken_off, list_minor) = (brings(sku)?, sku.list_price_minor);
+        let (objective, list_minor) = (sku.terms.objective, sku.list_price_minor);
         let cost = cost_of(Some(sku), &sku.terms, list_minor, None);
+        let taken_off = if objective == Objective::Revenue { Some(0) } else { cost };
         let gate = Gate::fixed(Some(sku), &sku.terms, list_minor, cost).ok()?;
         let bounds = (gate.lowest_minor(), gate.highest_minor());
-        let objective = sku.terms.objective;
-        Some(Self { share, elasticity, reference_minor, objective, taken_off, bounds, rules })
+        let sku = sku.sku.as_str();
+        Some(Self {
+            sku,
+            share,
+            elasticity,
+            reference_minor,
+            objective,
+            taken_off,
+            list_minor,
+            bounds,
+            rules,
+        })
     }
 
-    /// The best price on its own curve, where a unit takes `taken_minor` away.
+    /// The best price on its own curve, where a unit takes `taken_minor` away; the list price where its cost is not known.
     fn best(&self, inside: f64, taken_minor: f64) -> i64 {
         let (lo, hi) = self.bounds;
+        let Some(taken_off) = self.taken_off else { return self.list_minor.clamp(lo, hi) };
         let elasticity = self.elasticity.value * steeper(inside, self.share);
-        let free = optimum(self.objective, elasticity, self.taken_off as f64, taken_minor);
+        let free = optimum(self.objective, elasticity, taken_off as f64, taken_minor);
         let price = free.clamp(lo as f64, hi as f64).round() as i64;
         nearest(self.rules.rounding, price, lo, hi).unwrap_or(price)
     }
@@ -181,27 +195,29 @@ fn inside(members: &[Member<'_>], cross: f64) -> f64 {
     0.5 * (lo + hi)
 }
 
-/// w, from 0 upwards: what one who looks brings at the prices that are best for the w before. And what attractions are
-/// divided by at those prices.
-fn taken(members: &[Member<'_>], inside: f64) -> (f64, f64) {
-    let (mut taken, mut crowd) = (0.0, 1.0);
+/// w, from 0 upwards: what one who looks brings at the prices that are best for the w before. And each member's share times its
+/// attraction there.
+fn taken(members: &[Member<'_>], inside: f64) -> (f64, Vec<f64>) {
+    let (mut taken, mut attractions) = (0.0, vec![0.0; members.len()]);
     for _ in 0..MOST_ROUNDS {
-        let (mut brought, mut drawn) = (0.0, 0.0);
-        for member in members {
+        let (mut brought, mut known, mut drawn) = (0.0, 0.0, 0.0);
+        for (member, attraction) in members.iter().zip(&mut attractions) {
             let price = member.best(inside, taken);
-            let attraction = member.share * member.attraction(inside, price);
-            brought += attraction * (price - member.taken_off) as f64;
-            drawn += attraction;
+            *attraction = member.share * member.attraction(inside, price);
+            drawn += *attraction;
+            if let Some(taken_off) = member.taken_off {
+                brought += *attraction * (price - taken_off) as f64;
+                known += *attraction;
+            }
         }
-        crowd = 1.0 - inside + inside * drawn;
-        let next = inside * brought / crowd;
+        let next = inside * drawn / (1.0 - inside + inside * drawn) * brought / known;
         let moved = (next - taken).abs();
         taken = next;
         if moved < SETTLED_MINOR {
             break;
         }
     }
-    (taken, crowd)
+    (taken, attractions)
 }
 
 #[cfg(test)]
@@ -382,17 +398,21 @@ mod tests {
             prop_assert!(shelf.margin(prices) >= best * (1.0 - 0.5 * 25.0 * 1e-4), "{prices:?} of {shelf:?}");
         }
 
-        /// What is expected at the prices that are best together is what sells there, but for what half a step between rungs does to
-        /// the prices of others: c b 0.01, b up to 5.
+        /// What is expected of a price, the others' being the best together, is what sells there, but for what half a step between rungs
+        /// does to the prices of others: c b 0.01, b up to 5. And the price at which so many sell is that price.
         #[test]
-        fn what_is_expected_at_the_best_prices_is_what_sells(shelf in shelves()) {
-            let (prices, _) = priced(&shelf);
-            let (rules, model, units) = (shelf.rules(), shelf.model(), shelf.units(prices));
+        fn what_is_expected_beside_the_best_prices_is_what_sells(shelf in shelves(), moved in 0.7..1.4f64) {
+            let (best, _) = priced(&shelf);
+            let (rules, model) = (shelf.rules(), shelf.model());
             for sku in 0..N {
-                let own = model.curve(&name(sku), None, shelf.list[sku]).unwrap();
-                let beside = shelf.substitution(&rules, sku).beside(&own);
-                let expected = beside.units_per_week(prices[sku]).unwrap();
-                prop_assert!((expected / units[sku] - 1.0).abs() < 0.05, "{expected} {units:?} {shelf:?}");
+                let mut prices = best;
+                prices[sku] = (best[sku] as f64 * moved).round() as i64;
+                let substitution = shelf.substitution(&rules, sku);
+                let attraction = substitution.attraction(&model.curve(&name(sku), None, shelf.list[sku]).unwrap());
+                let (expected, sold) = (substitution.units(&attraction, prices[sku]).unwrap(), shelf.units(prices)[sku]);
+                prop_assert!((expected / sold - 1.0).abs() < 0.05, "{expected} {sold} {shelf:?}");
+                let price = substitution.price_of(&attraction, expected).unwrap();
+                prop_assert!((price / prices[sku] as f64 - 1.0).abs() < 1e-9);
             }
         }
 
@@ -436,21 +456,20 @@ mod tests {
         assert_ne!(told.substitution(&told.rules(), 0), Substitution::NONE);
     }
 
-    /// What neighbours bring whose cost nobody told is not made up: they are left out, and whom that leaves alone has none.
+    /// Whoever's cost nobody told is taken to bring what the others do, and takes from them as before; where nobody's is known,
+    /// nothing is made up.
     #[test]
     fn costs_count_as_far_as_they_are_known() {
         let shelf = even(0.5);
         let (all, mut rules) = (shelf.rules(), shelf.rules());
         rules.skus[2].cost_minor = None;
-        let (three, two) = (shelf.substitution(&all, 0), shelf.substitution(&rules, 0));
-        assert!(two.taken_minor > 0.0 && two != three, "{two:?} {three:?}");
-        let out = shelf.substitution(&rules, 2);
-        assert_eq!(
-            (out.taken_minor, out.steeper),
-            (two.taken_minor, 1.0),
-            "it takes from the others all the same"
-        );
-        rules.skus[1].cost_minor = None;
+        for sku in 0..N {
+            let (three, two) = (shelf.substitution(&all, sku), shelf.substitution(&rules, sku));
+            assert!((two.steeper - three.steeper).abs() < 1e-12);
+            // The dearest of three is left to the mean of the other two: some of what it brings, not all.
+            assert!(two.taken_minor > 0.3 * three.taken_minor && two.taken_minor < three.taken_minor);
+        }
+        rules.skus.iter_mut().for_each(|sku| sku.cost_minor = None);
         assert_eq!(shelf.substitution(&rules, 0), Substitution::NONE);
     }
 

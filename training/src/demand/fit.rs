@@ -125,7 +125,7 @@ pub(super) struct Series<'a> {
     /// ln(price / reference) of each week.
     pub(super) x: Vec<f64>,
     pub(super) own: Option<Estimate>,
-    /// What each week's price took off ln(units) because it was felt as a loss; 0 where no such effect was told.
+    /// What each week's price is believed to have taken off ln(units) because it was felt as a loss.
     pub(super) felt: Vec<f64>,
 }
 
@@ -268,6 +268,13 @@ fn believe(
              taken off as far as it is told",
             -loss.value, loss.se
         ));
+    }
+    if randomised_only && loss.is_none() && overall.is_some() {
+        notes.push(
+            "slopes are of prices that last: too few weeks with drawn prices tell what a price above the one buyers are used to does \
+             beside, and what studies found is taken off"
+                .to_owned(),
+        );
     }
     if let Some(Grounding { bias, weight }) = grounding {
         notes.push(format!(

@@ -26,8 +26,8 @@ pub(super) struct Item<'a> {
     pub(super) cost: Option<i64>,
     curve: Option<DemandCurve>,
     category: Substitution,
-    /// The curve beside neighbours whose prices are the best together.
-    beside: Option<DemandCurve>,
+    /// How the SKU's attraction beside its neighbours answers to its price.
+    attraction: Option<DemandCurve>,
     /// What stands, for those who are held out of nothing.
     standing: Option<Standing>,
     /// Whether the price is thought over now.
@@ -59,7 +59,7 @@ impl<'a> Item<'a> {
             (Some(demand), Some(sku)) if everybody => demand.substitution(sku),
             _ => Substitution::NONE,
         };
-        let beside = curve.as_ref().map(|curve| category.beside(curve));
+        let attraction = curve.as_ref().map(|curve| category.attraction(curve));
         Ok(Self {
             rules,
             around,
@@ -70,7 +70,7 @@ impl<'a> Item<'a> {
             cost,
             curve,
             category,
-            beside,
+            attraction,
             standing,
             due: standing.is_none_or(due),
         })
@@ -153,16 +153,16 @@ impl<'a> Item<'a> {
             curve.map(|curve| self.optimum(curve, taken))
         };
         let model = told(&self.curve, 0.0).map_or(self.list, whole);
-        let together = told(&self.beside, self.category.taken_minor);
+        let together = told(&self.attraction, self.category.taken_minor);
         note(&mut moved, "neighbours", model, together.map_or(model, whole));
         let (tilt, index) = self.tilt();
         let wanted = together.map_or(self.list as f64, |price| self.moved(price, tilt, &mut moved));
         let mut price = gate.apply(whole(wanted), &mut moved);
         let (mut rungs, mut choice_probability) = (Vec::new(), 1.0);
         let mut on_ladder = None;
-        if let (Some(own), Some(beside)) = (&self.curve, &self.beside) {
-            let bid = together.map_or(0.0, |free| bid(beside, free, wanted, self.terms.objective));
-            let worth = self.worth_of(beside, bid);
+        if let (Some(own), Some(attraction)) = (&self.curve, &self.attraction) {
+            let bid = together.map_or(0.0, |free| bid(attraction, free, wanted, self.terms.objective));
+            let worth = self.worth_of(attraction, bid);
             rungs = ladder(&worth, own, fixed, self.rules);
             let explored = if self.is_everybodys() { self.rules.exploration } else { PriceExploration::None };
             if basis == PriceBasis::Model {
@@ -202,10 +202,10 @@ impl<'a> Item<'a> {
 
     /// What the rungs of the curve are valued by, what demand and stock ask included.
     pub(super) fn worth(&self) -> Option<Worth<'_>> {
-        let beside = self.beside.as_ref()?;
-        let free = self.optimum(beside, self.category.taken_minor);
+        let attraction = self.attraction.as_ref()?;
+        let free = self.optimum(attraction, self.category.taken_minor);
         let wanted = self.moved(free, self.tilt().0, &mut Vec::new());
-        Some(self.worth_of(beside, bid(beside, free, wanted, self.terms.objective)))
+        Some(self.worth_of(attraction, bid(attraction, free, wanted, self.terms.objective)))
     }
 
     fn worth_of<'c>(&self, curve: &'c DemandCurve, bid_minor: f64) -> Worth<'c> {
@@ -246,18 +246,18 @@ impl<'a> Item<'a> {
     /// The tilt from now on, and the index that moved it; a price that is not due keeps its tilt.
     fn tilt(&self) -> (f64, Option<f64>) {
         let last = self.standing.map_or(0.0, |standing| standing.tilt);
-        let (Some(rules), Some(recent), Some(curve), true) =
-            (&self.rules.demand_reaction, self.around.recent, &self.beside, self.due)
+        let (Some(rules), Some(recent), Some(attraction), true) =
+            (&self.rules.demand_reaction, self.around.recent, &self.attraction, self.due)
         else {
             return (last, None);
         };
-        let Some(weekly) = curve.units_per_week(self.untilted(last)) else { return (last, None) };
+        let Some(weekly) = self.category.units(attraction, self.untilted(last)) else { return (last, None) };
         let index = recent.index(weekly, rules.prior_units);
         let since = self.standing.map_or(MOST_HOURS, |standing| {
             (self.around.now.as_millis() - standing.reviewed.as_millis()) as f64 / 3.6e6
         });
         let hours = since.clamp(1e-3, MOST_HOURS);
-        (next_tilt(last, index, rules, hours, curve.elasticity.value), Some(index))
+        (next_tilt(last, index, rules, hours, attraction.elasticity.value), Some(index))
     }
 
     /// The price that would stand without its tilt, in minor units.
@@ -270,8 +270,10 @@ impl<'a> Item<'a> {
     fn moved(&self, price: f64, tilt: f64, moved: &mut Vec<Guardrail>) -> f64 {
         let tilted = price * tilt.exp();
         note(moved, "demand_index", whole(price), whole(tilted));
-        let stocked = self.request.stock.zip(self.beside.as_ref());
-        let stocked = stocked.and_then(|(stock, curve)| stock_price(curve, &self.terms, stock, tilted));
+        let stocked = self.request.stock.zip(self.attraction.as_ref());
+        let stocked = stocked.and_then(|(stock, attraction)| {
+            stock_price(|units| self.category.price_of(attraction, units), &self.terms, stock, tilted)
+        });
         let bound = self.list as f64 * OPTIMUM_BOUND;
         let after = stocked.map_or(tilted, |price| price.clamp(1.0, bound));
         note(moved, "stock", whole(tilted), whole(after));
