@@ -1,9 +1,9 @@
 //! Substitution: SKUs of one category compete for the same buyers.
 //!
-//! Units of SKU i at prices p are `u_i r_i^-b_i / (1 - c + c sum_j s_j r_j^-b_j)`: an attraction model (Nakanishi & Cooper 1974), which
-//! is a logit in the logarithm of prices (McFadden 1974). r is the price over the reference price, s the share of the category's units, c the
-//! share of those who look that buy. The own elasticity is then `-b_i (1 - c s_i)`, that to a neighbour's price `c s_j b_j`: as the demand
-//! model tells the two, b and c are known.
+//! Units of SKU i at prices p are `u_i r_i^-b_i / (1 - c + c sum_j s_j r_j^-b_j)`: an attraction model (Nakanishi & Cooper
+//! 1974), which is a logit in the logarithm of prices (McFadden 1974). r is the price over the reference price, s the share of
+//! the category's units, c the share of those who look that buy. The own elasticity is then `-b_i (1 - c s_i)`, that to a
+//! neighbour's price `c s_j b_j`: as the demand model tells the two, b and c are known.
 //!
 //! The prices that are best together make a ratio of two sums over SKUs largest, and so each SKU's is the best on its own
 //! curve once a cost w, the same for the whole category, is added to its own (Dinkelbach 1967; Gallego & Wang 2014 find the
@@ -51,11 +51,12 @@ impl Demand {
         demand
     }
 
-    /// `cross` is what a price does to another SKU's units, on average. Nothing is told of a single member, of members that sell
-    /// nothing, and where nobody knows what any of them brings.
+    /// `cross` is what a price does to another SKU's units, on average. Nothing is told of a single member, and where none sells
+    /// of which it is known what it brings.
     fn add(&mut self, name: &str, mut members: Vec<Member<'_>>, cross: f64) {
         let units: f64 = members.iter().map(|member| member.share).sum();
-        if members.len() < 2 || units <= 0.0 || members.iter().all(|member| member.taken_off.is_none()) {
+        let is_known = |member: &Member<'_>| member.taken_off.is_some() && member.share > 0.0;
+        if members.len() < 2 || !members.iter().any(is_known) {
             return;
         }
         members.iter_mut().for_each(|member| member.share /= units);
@@ -134,7 +135,8 @@ struct Member<'a> {
     elasticity: Elasticity,
     reference_minor: i64,
     objective: Objective,
-    /// What is taken off a price for what it brings: the cost, or nothing where revenue is the objective. None where that is not known.
+    /// What is taken off a price for what it brings: the cost, or nothing where revenue is the objective. None where that is
+    /// not known.
     taken_off: Option<i64>,
     list_minor: i64,
     /// Lowest and highest price.
@@ -469,7 +471,10 @@ mod tests {
             // The dearest of three is left to the mean of the other two: some of what it brings, not all.
             assert!(two.taken_minor > 0.3 * three.taken_minor && two.taken_minor < three.taken_minor);
         }
-        rules.skus.iter_mut().for_each(|sku| sku.cost_minor = None);
+        rules.skus[1].cost_minor = None;
+        let unsold = Shelf { units: [0.0, 10.0, 10.0], ..shelf.clone() };
+        assert_eq!(unsold.substitution(&rules, 1), Substitution::NONE, "the one of known cost sells nothing");
+        rules.skus[0].cost_minor = None;
         assert_eq!(shelf.substitution(&rules, 0), Substitution::NONE);
     }
 
