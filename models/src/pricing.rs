@@ -1,8 +1,9 @@
 //! From a demand curve and the rules of pricing.toml to the price of an item.
 //!
-//! `rules` says what is allowed, `demand` how units answer to the price, `ledger` what was shown before, `reaction` how
-//! prices follow demand and stock, `guardrail` what bounds them, `substitution` what a unit takes away from its neighbours,
-//! `ladder` which admissible price is expected to bring the most; `choice` puts them in order. No feature of a customer enters unless a market says so.
+//! `rules` says what is allowed, `demand` how units answer to the price, `substitution` what the SKUs of a category are to each
+//! other, `ledger` what was shown before, `reaction` how prices follow demand and stock, `guardrail` what bounds them, `ladder`
+//! which admissible price is expected to bring the most; `choice` puts them in order. No feature of a customer enters unless a
+//! market says so.
 
 pub mod rules;
 pub mod demand;

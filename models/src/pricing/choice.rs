@@ -1,7 +1,7 @@
 //! `choose_price`: from rules, demand and circumstances to the price of one item, or the reason why it has none.
 //!
-//! The order: the model's own optimum, moved by demand and stock; guardrails; the ladder's best rung of those they admit,
-//! or another that is explored; rounding. What moved the price is told with its value before and after. Pure: the time,
+//! The order: the model's own optimum, moved by neighbours, demand and stock; guardrails; the ladder's best rung of those they
+//! admit, or another that is explored; rounding. What moved the price is told with its value before and after. Pure: the time,
 //! the seed and everything shown before are arguments.
 
 use serde::{Deserialize, Serialize};

@@ -35,9 +35,9 @@ impl fmt::Display for BoundConflict {
 /// What moved a price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guardrail {
-    /// Its name, as the head of this file lists them; `neighbours` (what one who looks brings the category, prices being the
-    /// best together), `demand_index` and `stock` for what moved the model's price before any guardrail, `exploration` for what the ladder did
-    /// behind them: a rung that is not the best may be drawn.
+    /// Its name, as the head of this file lists them. Before any guardrail `neighbours` (the prices of the category being the
+    /// best together), `demand_index` and `stock` moved the model's price; behind them `exploration`: a rung that is not the
+    /// best may be drawn.
     pub code: String,
     /// The price before, in minor units.
     pub before_minor: i64,

@@ -148,7 +148,7 @@ impl<'a> Item<'a> {
     pub(super) fn choose(&self, fixed: &Gate, gate: &Gate) -> PriceChoice {
         let basis = self.basis();
         let mut moved = Vec::new();
-        let told = |curve: &'_ Option<DemandCurve>, taken| {
+        let told = |curve: &Option<DemandCurve>, taken| {
             let curve = curve.as_ref().filter(|_| basis != PriceBasis::NoCost);
             curve.map(|curve| self.optimum(curve, taken))
         };
