@@ -72,14 +72,27 @@ fn find(artifacts: &Path, sha256: &str) -> Result<Option<Artifact>, Failure> {
     }
     for entry in std::fs::read_dir(artifacts)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "nba")
-            && let Ok(artifact) = Artifact::from_bytes(std::fs::read(&path)?, None)
-            && artifact.sha256() == sha256
-        {
-            return Ok(Some(artifact));
+        if path.extension().is_none_or(|extension| extension != "nba") {
+            continue;
+        }
+        match Artifact::from_bytes(std::fs::read(&path)?, None) {
+            Ok(artifact) if artifact.sha256() == sha256 => return Ok(Some(artifact)),
+            Ok(_) => {}
+            // Its name ends with the first digits of its hash: it is there, and that it is broken is what is to be told.
+            Err(error) if is_named(&path, sha256) => {
+                return Err(anyhow::anyhow!("{}: {error}", path.display()).into());
+            }
+            Err(_) => {}
         }
     }
     Ok(None)
+}
+
+/// Whether an artifact's file name ends as that of one with this hash.
+fn is_named(path: &Path, sha256: &str) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let digits = stem.and_then(|stem| stem.rsplit('-').next());
+    digits.is_some_and(|digits| digits.len() >= 8 && sha256.starts_with(digits))
 }
 
 fn tell(args: &Args, replayed: &Replayed) -> Outcome {

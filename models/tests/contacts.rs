@@ -142,7 +142,13 @@ fn outcome(made: Contact, known: &[&Event], now: Timestamp) -> Past {
         None if over <= now => (Reply::Ignored, over),
         None => (Reply::Pending, made.at),
     };
-    Past { contact: made, reply, replied_at }
+    // Whoever answers has seen it; else an impression tells, of the same decision or the contact itself.
+    let shown = known.iter().filter(|event| event.event_type == EventType::Impression).any(|event| {
+        let shown = contact(event);
+        let same_action = shown.action.is_none() || made.action.is_none() || shown.action == made.action;
+        shown == made || (shown.decision.is_some() && shown.decision == made.decision && same_action)
+    });
+    Past { contact: made, seen: word.is_some() || shown, reply, replied_at }
 }
 
 proptest! {

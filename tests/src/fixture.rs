@@ -92,7 +92,7 @@ pub fn answered_artifact(project: &Project) -> Vec<u8> {
     let actions = project.policy.actions().filter(|action| action.propensity == "accepted");
     let codes = OfferCodes::new(actions.map(|action| action.id.clone()), project.policy.channels().cloned());
     let rule = project.settings.responses["accepted"].clone();
-    parts.metadata.response = Some(ResponseSpec { rule, codes, n_contacts: BTreeMap::new() });
+    parts.metadata.response = Some(ResponseSpec::new(rule, codes));
     builder.propensity(parts);
     let mut metadata = described(project, SAVE);
     (metadata.kind, metadata.learner) = (ModelKind::Uplift, ANSWERED.to_owned());

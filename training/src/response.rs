@@ -11,7 +11,7 @@ use nextbest_models::artifact::Artifact;
 use nextbest_models::customer::{Customer, CustomerId, stable_hash};
 use nextbest_models::event::{Event, EventType};
 use nextbest_models::policy::contact::PastContact;
-use nextbest_models::policy::response::{N_CODES, OFFER_COLUMNS, OfferCodes, OfferKey, ResponseSpec, append};
+use nextbest_models::policy::response::{N_CODES, OFFER_COLUMNS, OfferCodes, OfferKey, ResponseSpec};
 use nextbest_models::project::{Project, ResponseRule};
 use nextbest_models::units::Timestamp;
 
@@ -56,7 +56,7 @@ impl ResponsePlan {
         let asking = policy.actions().filter(|action| action.propensity == name);
         let actions = asking.map(|action| action.id.clone());
         let codes = OfferCodes::new(actions, policy.channels().cloned());
-        let spec = ResponseSpec { rule: rule.clone(), codes, n_contacts: BTreeMap::new() };
+        let spec = ResponseSpec::new(rule.clone(), codes);
         Some(Self { name: name.to_owned(), spec, periods, as_of })
     }
 
@@ -138,7 +138,7 @@ impl ResponsePlan {
             let past: Vec<PastContact> = history.entries().iter().map(PastContact::of).collect();
             let mut row = project.schema.features(&customer, at).values().to_vec();
             let key = OfferKey { action: stable_hash(action), channel: stable_hash(channel) };
-            append(self.spec.codes.of(action, channel), key, &past, at, &mut row);
+            self.spec.append((action, channel), key, &past, at, &mut row);
             dataset.push(id.clone(), period, &row, &[Some(successes.follow(contact))])?;
         }
         Ok(())

@@ -150,16 +150,19 @@ fn an_offer_s_columns_tell_how_such_offers_were_taken() {
         event(0, "contacted", 40.0, "bundle", Some("d1")),
         event(1, "accepted", 41.0, "bundle", Some("d1")),
         event(2, "contacted", 50.0, "survey", Some("d2")),
+        event(4, "impression", 50.1, "survey", Some("d2")),
+        event(5, "contacted", 55.0, "bundle", Some("d4")),
+        event(6, "not_taken", 58.0, "bundle", Some("d4")),
         event(3, "contacted", 60.0, "bundle", Some("d3")),
     ];
     let dataset = rows(&project, told.to_vec());
-    let row = dataset.row(2);
+    let row = dataset.row(3);
     let offer = &row[row.len() - OFFER_COLUMNS.len()..];
-    // Codes by the alphabet (bundle, survey; email), 2 contacts in 30 days, the last 10 days ago; of 2 contacts 1 answered, of
-    // 1 by this action 1, of 2 through this channel 1.
-    assert_eq!(offer, [0.0, 0.0, 2.0, 10.0, 2.0, 1.0, 1.0, 1.0, 2.0, 1.0]);
+    // Codes by the alphabet (bundle, survey; email), 3 contacts in 30 days, the last 5 days ago; of 3 contacts 1 answered, of
+    // 2 by this action 1, of 3 through this channel 1. Seen: what was answered, and the survey.
+    assert_eq!(offer, [0.0, 0.0, 3.0, 5.0, 3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 2.0, 1.0, 2.0]);
     let spec = plan(&project).spec(&dataset);
-    assert_eq!(spec.n_contacts, [("bundle".to_owned(), 2), ("survey".to_owned(), 1)].into());
+    assert_eq!(spec.n_contacts, [("bundle".to_owned(), 3), ("survey".to_owned(), 1)].into());
 }
 
 proptest! {
@@ -168,11 +171,12 @@ proptest! {
     /// What becomes known at or after a contact may be anything: no number of its row moves by a bit.
     #[test]
     fn no_row_knows_its_future(
-        history in proptest::collection::vec((0.0..200.0_f64, 0_usize..6, 0_usize..3), 1..60),
+        history in proptest::collection::vec((0.0..200.0_f64, 0_usize..7, 0_usize..3), 1..60),
         which in 0_usize..60,
     ) {
         let project = project();
-        let kinds = ["contacted", "accepted", "rejected", "order_placed", "product_viewed", "clicked"];
+        let kinds =
+            ["contacted", "accepted", "rejected", "order_placed", "product_viewed", "clicked", "impression"];
         let make = |(at, &(day, kind, action)): (usize, &(f64, usize, usize))| {
             let decision = format!("d{}", at / 3);
             event(at, kinds[kind], day, ["bundle", "survey", "banner"][action], Some(&decision))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::response::{OFFER_COLUMNS, ResponseSpec};
+use crate::policy::response::ResponseSpec;
 use crate::pricing::PurchaseSpec;
 use crate::project::LabelRule;
 use crate::table::TableSchema;
@@ -67,7 +67,7 @@ impl ModelMetadata {
     /// How many numbers a row of this model has, in an artifact over `n_features` features.
     #[must_use]
     pub fn width(&self, n_features: usize) -> usize {
-        let offer = if self.response.is_some() { OFFER_COLUMNS.len() } else { 0 };
+        let offer = self.response.as_ref().map_or(0, |response| response.n_columns);
         n_features + offer + self.purchase.as_ref().map_or(0, PurchaseSpec::n_columns)
     }
 

@@ -109,12 +109,11 @@ impl Contacts {
     #[must_use]
     pub fn history(&self, now: Timestamp, response_days: i32) -> ContactHistory {
         let responses: Vec<Response> = self.responses.iter().copied().filter(|one| one.at <= now).collect();
-        ContactHistory::new(self.up_to(now), &responses, now, response_days)
+        ContactHistory::new(self.up_to(now), self.touches_up_to(now), &responses, now, response_days)
     }
 
     fn up_to(&self, now: Timestamp) -> Vec<Contact> {
-        let end = self.touches.partition_point(|touch| touch.contact.at <= now);
-        let touches = self.touches.get(..end).unwrap_or_default();
+        let touches = self.touches_up_to(now);
         let mut contacts: Vec<Contact> = Vec::with_capacity(touches.len());
         for (place, touch) in touches.iter().enumerate() {
             let told = |other: &Touch| !other.impression && touch.contact.is_told_by(&other.contact);
@@ -126,6 +125,18 @@ impl Contacts {
             }
         }
         contacts
+    }
+
+    fn touches_up_to(&self, now: Timestamp) -> &[Touch] {
+        let end = self.touches.partition_point(|touch| touch.contact.at <= now);
+        self.touches.get(..end).unwrap_or_default()
+    }
+}
+
+impl Touch {
+    /// Whether this is `contact`, or tells of it.
+    fn is_of(&self, contact: &Contact) -> bool {
+        self.contact == *contact || self.contact.is_told_by(contact)
     }
 }
 

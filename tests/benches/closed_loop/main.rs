@@ -33,6 +33,8 @@ mod told;
 use ruler::{Arm, Ruler};
 
 const N_SEEDS: u64 = 20;
+/// Seeds before it were looked at while models and policy were worked on; those from here on were not.
+const FIRST_SEED: u64 = 501;
 const N_CUSTOMERS: u64 = 6_000;
 /// Days of the legacy policy, from which is learned.
 const LEARN_DAYS: i32 = 270;
@@ -47,14 +49,15 @@ fn main() {
     let number = |name: &str| std::env::args().skip_while(|one| one != name).nth(1)?.parse().ok();
     let (n_seeds, n_customers) =
         (number("--seeds").unwrap_or(N_SEEDS), number("--customers").unwrap_or(N_CUSTOMERS));
-    let first = number("--first-seed").unwrap_or(1);
-    let seeds: Vec<Round> = (first..first + n_seeds)
+    let first = number("--first-seed").unwrap_or(FIRST_SEED);
+    let learn_days = number("--days").and_then(|days| i32::try_from(days).ok()).unwrap_or(LEARN_DAYS);
+    let rounds: Vec<Round> = (first..first + n_seeds)
         .map(|seed| {
             eprintln!("seed {seed} of {first} .. {}", first + n_seeds);
-            Round::hold(Seed(seed), n_customers)
+            Round::hold(Seed(seed), n_customers, learn_days)
         })
         .collect();
-    told::tell(&seeds, n_customers);
+    told::tell(&rounds, first, n_customers, learn_days);
 }
 
 /// What came of one arm, summed over customers.
@@ -85,18 +88,18 @@ struct Round {
 }
 
 impl Round {
-    fn hold(seed: Seed, n_customers: u64) -> Self {
+    fn hold(seed: Seed, n_customers: u64, learn_days: i32) -> Self {
         let project = project();
         let start: Timestamp = simulate::DEFAULT_START.parse().unwrap();
-        let options = simulate::Options::new(n_customers, LEARN_DAYS + RULE_DAYS, seed, start).unwrap();
-        let artifact = learn(&project, &options, start.plus_days(LEARN_DAYS));
+        let options = simulate::Options::new(n_customers, learn_days + RULE_DAYS, seed, start).unwrap();
+        let artifact = learn(&project, &options, start.plus_days(learn_days));
         let shop = Shop::new(&options, project.settings.currency);
         let skus: BTreeMap<String, Sku> = skus().into_iter().map(|sku| (sku.id.clone(), sku)).collect();
-        let books = Books { project: &project, skus, from: start.plus_days(LEARN_DAYS) };
+        let books = Books { project: &project, skus, from: start.plus_days(learn_days) };
         let by_arm = Arm::ALL.map(|arm| {
             let lives = (0..n_customers).into_par_iter().map(|number| {
                 let mut ruler = Ruler::new(arm, &project, &artifact, number);
-                let from = usize::try_from(LEARN_DAYS).unwrap();
+                let from = usize::try_from(learn_days).unwrap();
                 let life = match arm {
                     Arm::Legacy => shop.customer(number),
                     _ => shop.customer_under(number, Takeover { from, policy: &mut ruler }),

@@ -5,7 +5,7 @@ use nextbest_training::metrics::mean;
 use nextbest_training::student;
 
 use super::ruler::Arm;
-use super::{LEARN_DAYS, RULE_DAYS, Round, Tally};
+use super::{FIRST_SEED, RULE_DAYS, Round, Tally};
 
 /// The least share of the oracle's gain over random, as the page states it.
 const LEAST_SHARE: f64 = 0.85;
@@ -18,11 +18,11 @@ fn share(rounds: &[Round], mine: Arm, of: impl Fn(&Tally) -> f64) -> (f64, f64) 
     seeds::share(&gains(mine), &gains(Arm::Oracle))
 }
 
-pub fn tell(rounds: &[Round], n_customers: u64) {
+pub fn tell(rounds: &[Round], first: u64, n_customers: u64, learn_days: i32) {
     let (n_seeds, t) = (rounds.len(), student::quantile(rounds.len().saturating_sub(1)));
     println!("## Closed loop: the simulated shop under each policy\n");
     println!(
-        "{n_seeds} seeds, {n_customers} customers each: {LEARN_DAYS} days under the legacy policy to learn from, then {RULE_DAYS} \
+        "{n_seeds} seeds from {first} on (those before {FIRST_SEED} were looked at), {n_customers} customers each: {learn_days} days under the legacy policy to learn from, then {RULE_DAYS} \
          days under each arm,\nthe same customers at the same moments. Profit: margin of all orders less what came back and \
          the cost of contacts, in\nminor units a customer. Intervals: 95 %, over seeds, paired. All arms but the legacy one choose within \
          the same funnel. The\noracle knows hidden moods, traits and the law of the simulation, and takes the greatest gain of the next \

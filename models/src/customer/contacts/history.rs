@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contact, Response, Said};
+use super::{Contact, Response, Said, Touch};
 use crate::units::{DAY_MS, Timestamp};
 
 /// What became of a contact.
@@ -24,6 +24,8 @@ pub enum Reply {
 pub struct Past {
     /// The contact.
     pub contact: Contact,
+    /// Whether it was seen: an `impression` tells so, or an answer.
+    pub seen: bool,
     /// What became of it.
     pub reply: Reply,
     /// Since when: of the response, of the end of the response window; of the contact itself while pending.
@@ -37,13 +39,14 @@ pub struct ContactHistory {
 }
 
 impl ContactHistory {
-    /// Joins contacts with responses, both up to `now`.
+    /// Joins contacts with what was seen of them and with responses, all up to `now`.
     ///
     /// A response belongs to the contacts of its decision, and of its action where both name one. Where either names
     /// no decision, it belongs to the contacts of its action in the `response_days` before it. Of yes and no the later
     /// one stands, no at the same instant; `not_taken` only tells that there was neither.
     pub(super) fn new(
         contacts: Vec<Contact>,
+        touches: &[Touch],
         responses: &[Response],
         now: Timestamp,
         response_days: i32,
@@ -60,7 +63,9 @@ impl ContactHistory {
                 (None, None) if over <= now => (Reply::Ignored, over),
                 (None, None) => (Reply::Pending, contact.at),
             };
-            Past { contact, reply, replied_at }
+            let shown = |touch: &Touch| touch.impression && touch.is_of(&contact);
+            let seen = matches!(reply, Reply::Answered | Reply::Rejected) || touches.iter().any(shown);
+            Past { contact, seen, reply, replied_at }
         };
         Self { entries: contacts.into_iter().map(join).collect() }
     }
