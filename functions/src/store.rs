@@ -27,9 +27,11 @@
 //! ```
 
 mod answers;
+mod batching;
 mod beliefs;
 mod budgets;
 mod bulk;
+mod calls;
 mod customers;
 mod decisions;
 mod erasures;
@@ -47,6 +49,7 @@ mod snapshots;
 mod stages;
 mod table;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -56,10 +59,12 @@ use aws_sdk_dynamodb::config::{
     BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig,
 };
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use axum::http::Uri;
 
 pub use answers::{Claim, StoredAnswer};
 pub use budgets::{BudgetState, Draw, Limit, Taking};
 pub use bulk::Loaded;
+use calls::Together;
 pub use customers::{CustomerScan, Folded, StoredCustomer, Subject};
 pub use decisions::{DecisionScan, LogEntry, LogItem, LoggedDecision};
 pub use erasures::Erasures;
@@ -81,6 +86,8 @@ pub const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
 pub struct Store {
     client: Client,
     table: String,
+    /// Where a call costs more to make than to answer.
+    together: Option<Together>,
 }
 
 impl Store {
@@ -89,11 +96,12 @@ impl Store {
     pub async fn from_env(table: &str, endpoint: Option<&str>) -> Self {
         let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
         let builder = Builder::from(&shared);
+        let endpoint = endpoint.or(shared.endpoint_url());
         let builder = match endpoint {
             Some(endpoint) => builder.endpoint_url(endpoint),
             None => builder,
         };
-        Self::new(builder, table)
+        Self::new(builder, table, endpoint)
     }
 
     /// A store at a local `endpoint` such as `http://127.0.0.1:8000`, with the fixed credentials such servers take.
@@ -104,10 +112,10 @@ impl Store {
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("local", "local", None, None, "local server"))
             .endpoint_url(endpoint);
-        Self::new(builder, table)
+        Self::new(builder, table, Some(endpoint))
     }
 
-    fn new(builder: Builder, table: &str) -> Self {
+    fn new(builder: Builder, table: &str, endpoint: Option<&str>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(1000))
             .operation_attempt_timeout(ATTEMPT_LIMIT)
@@ -121,7 +129,10 @@ impl Store {
         let unmeasured = StalledStreamProtectionConfig::disabled();
         let builder = builder.timeout_config(timeouts).retry_config(retries);
         let config = builder.stalled_stream_protection(unmeasured).build();
-        Self { client: Client::from_conf(config), table: table.to_owned() }
+        let alone = Self { client: Client::from_conf(config), table: table.to_owned(), together: None };
+        let together =
+            endpoint.filter(|endpoint| is_on_this_machine(endpoint)).map(|_| Together::over(&alone));
+        Self { together, ..alone }
     }
 
     fn named<E, R>(&self, operation: &'static str, error: &SdkError<E, R>) -> StoreError
@@ -136,5 +147,31 @@ impl Store {
     #[must_use]
     pub fn table(&self) -> &str {
         &self.table
+    }
+}
+
+/// Whether `endpoint` is an address of the loopback.
+fn is_on_this_machine(endpoint: &str) -> bool {
+    let uri = endpoint.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host).map(|host| host.trim_matches(['[', ']']));
+    host.is_some_and(|host| {
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_is_on_this_machine() {
+        for endpoint in ["http://127.0.0.1:8000", "http://localhost:8000/", "http://[::1]:8000"] {
+            assert!(is_on_this_machine(endpoint), "{endpoint}");
+        }
+        for endpoint in
+            ["https://dynamodb.eu-west-1.amazonaws.com", "http://10.0.0.7:8000", "localhost.example", ""]
+        {
+            assert!(!is_on_this_machine(endpoint), "{endpoint}");
+        }
     }
 }

@@ -69,9 +69,7 @@ impl Store {
             Err(error) if is_conflict(&error) => {}
             Err(error) => return Err(self.named("PutItem", &error)),
         }
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(key(&partition(key_hash), ANSWER))).send().await;
-        let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
+        let item = self.read(&partition(key_hash), ANSWER).await?;
         // It went away between the two calls: the other request failed, and the caller may simply try again.
         let Some(item) = live(item, now_seconds)? else { return Ok(Claim::InProgress) };
         if read_text(&item, BODY_SHA256)? != body_sha256 {

@@ -46,7 +46,7 @@ impl Store {
 
     /// Writes all of `items`; an error says how many are missing.
     pub(super) async fn write_all(&self, items: Vec<Attributes>) -> Result<Loaded, StoreError> {
-        let puts = items.into_iter().map(|item| self.put(item)).collect::<Result<Vec<_>, _>>()?;
+        let puts = items.into_iter().map(|item| self.put_request(item)).collect::<Result<Vec<_>, _>>()?;
         self.send_all(puts).await
     }
 
@@ -81,7 +81,7 @@ impl Store {
         }
     }
 
-    async fn write_batch(&self, mut pending: Vec<WriteRequest>) -> Result<Loaded, StoreError> {
+    pub(super) async fn write_batch(&self, mut pending: Vec<WriteRequest>) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded { n_items: pending.len(), n_resent: 0 };
         let mut backoff = Backoff::new(BATCH_ATTEMPTS, BATCH_WAIT_MS);
         while !pending.is_empty() {
@@ -108,7 +108,7 @@ impl Store {
         Ok(loaded)
     }
 
-    fn put(&self, item: Attributes) -> Result<WriteRequest, StoreError> {
+    pub(super) fn put_request(&self, item: Attributes) -> Result<WriteRequest, StoreError> {
         let put = PutRequest::builder().set_item(Some(item)).build();
         let put = put.map_err(|error| StoreError::Refused {
             operation: "BatchWriteItem",

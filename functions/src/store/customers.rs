@@ -196,9 +196,7 @@ impl Store {
     }
 
     async fn state_item(&self, subject: &Subject) -> Result<Option<Attributes>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(key(&subject.partition(), STATE_SK))).send().await;
-        Ok(answer.map_err(|error| self.named("GetItem", &error))?.item)
+        self.read(&subject.partition(), STATE_SK).await
     }
 
     /// Writes `item` if the stored one still has version `before` (0: if there is none); false if it has not.

@@ -59,9 +59,7 @@ impl Store {
 
     /// Logs a decision. It is written once and never again.
     pub async fn log_decision(&self, entry: &LogEntry<'_>) -> Result<(), StoreError> {
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(entry.item()?));
-        let sent = request.send().await;
-        sent.map(|_| ()).map_err(|error| self.named("PutItem", &error))
+        self.put(entry.item()?).await
     }
 
     /// Attaches these events, each of which names a decision, to the log of it; repeating it changes nothing.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::Store;
 use super::decisions::read_json;
 use super::error::StoreError;
-use super::item::{DOCUMENT, Item, key, live};
+use super::item::{DOCUMENT, Item, live};
 
 const EXPORT: &str = "export";
 
@@ -36,9 +36,7 @@ impl Store {
         export_id: &str,
         now_seconds: i64,
     ) -> Result<Option<T>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(key(&partition(export_id), EXPORT))).send().await;
-        let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
+        let item = self.read(&partition(export_id), EXPORT).await?;
         live(item, now_seconds)?.as_ref().map(read_json).transpose()
     }
 }

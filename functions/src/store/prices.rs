@@ -3,10 +3,10 @@
 //! One BatchGetItem reads both; what a quote changes of them is written with it in one transaction, each item only if
 //! nobody wrote it in between. What a batch leaves unread is asked for again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use nextbest_models::feature::Schema;
 use nextbest_models::pricing::Ledger;
 use serde::Serialize;
@@ -16,15 +16,12 @@ use super::Store;
 use super::customers::{self, StoredCustomer, Subject};
 use super::decisions::read_json;
 use super::error::{StoreError, is_conflict};
-use super::item::{Attributes, DOCUMENT, Item, PK, SK, VERSION, check_format, key, read_number, read_text};
+use super::item::{Attributes, DOCUMENT, Item, PK, VERSION, check_format, read_number};
 use super::quotes::QuoteEntry;
 use super::reservations::{Cancelled, cancelled_at};
 use super::retry::Backoff;
 
 const LOCKS: &str = "locks";
-/// Most keys of one BatchGetItem.
-const BATCH: usize = 100;
-const ATTEMPTS: u32 = 12;
 const WAIT_MS: u64 = 100;
 /// Eight writers that never rest beat a ninth 16 times in a row; a ledger is written once an hour.
 const SHOW_ATTEMPTS: u32 = 48;
@@ -177,37 +174,6 @@ impl Store {
             Some(Err(error)) => return Err(error),
         };
         Ok(PriceBook { ledgers, locks, customer })
-    }
-
-    async fn read_all(
-        &self,
-        wanted: Vec<(String, String)>,
-    ) -> Result<HashMap<(String, String), Attributes>, StoreError> {
-        let mut found = HashMap::new();
-        for part in wanted.chunks(BATCH) {
-            let mut pending: Vec<Attributes> = part.iter().map(|(pk, sk)| key(pk, sk)).collect();
-            let mut backoff = Backoff::new(ATTEMPTS, WAIT_MS);
-            while !pending.is_empty() {
-                let asked =
-                    KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pending.clone()));
-                let asked = asked.build().map_err(|error| StoreError::corrupt("batch", error.to_string()))?;
-                let request = self.client.batch_get_item().request_items(&self.table, asked);
-                let answer = request.send().await.map_err(|error| self.named("BatchGetItem", &error))?;
-                for item in
-                    answer.responses.and_then(|mut tables| tables.remove(&self.table)).into_iter().flatten()
-                {
-                    let at = (read_text(&item, PK)?.to_owned(), read_text(&item, SK)?.to_owned());
-                    found.insert(at, item);
-                }
-                let rest = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
-                pending = rest.map(|rest| rest.keys).unwrap_or_default();
-                if !pending.is_empty() && !backoff.wait().await {
-                    let attempts = backoff.attempts();
-                    return Err(StoreError::Unprocessed { n_items: pending.len(), attempts });
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// Keeps a quote together with `changes`, all or nothing; false when another wrote one of them first.

@@ -73,15 +73,12 @@ pub enum Redeemed {
 impl Store {
     /// Keeps a quote.
     pub async fn put_quote(&self, entry: &QuoteEntry<'_>) -> Result<(), StoreError> {
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(entry.item()?));
-        request.send().await.map(|_| ()).map_err(|error| self.named("PutItem", &error))
+        self.put(entry.item()?).await
     }
 
     /// The quote; none when there is no such quote or it is no longer kept.
     pub async fn quote(&self, quote_id: &str, now_seconds: i64) -> Result<Option<StoredQuote>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(key(&partition(quote_id), QUOTE))).send().await;
-        let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
+        let item = self.read(&partition(quote_id), QUOTE).await?;
         live(item, now_seconds)?.as_ref().map(read_quote).transpose()
     }
 

@@ -138,7 +138,7 @@ impl Store {
         &self,
         series: Series,
     ) -> Result<Option<(Option<R>, i64)>, StoreError> {
-        let item = self.read(BUILDING, series.name()).await?;
+        let item = self.read_checked(BUILDING, series.name()).await?;
         item.map(|item| Ok((read_json(&item).ok(), read_number(&item, VERSION)?))).transpose()
     }
 
@@ -162,7 +162,9 @@ impl Store {
             return Ok(BuildRecord::Kept(version));
         }
         // An answer that was lost on the way is given again as a conflict with ourselves.
-        let Some(item) = self.read(BUILDING, series.name()).await? else { return Ok(BuildRecord::Gone) };
+        let Some(item) = self.read_checked(BUILDING, series.name()).await? else {
+            return Ok(BuildRecord::Gone);
+        };
         let ours = read_text(&item, WRITER)? == run && read_number(&item, VERSION)? == version;
         Ok(if ours { BuildRecord::Kept(version) } else { BuildRecord::Taken })
     }
@@ -190,7 +192,7 @@ impl Store {
 
     /// The id of the newest complete snapshot.
     pub async fn current_snapshot(&self, series: Series) -> Result<Option<String>, StoreError> {
-        let item = self.read(series.name(), CURRENT).await?;
+        let item = self.read_checked(series.name(), CURRENT).await?;
         item.map(|item| read_text(&item, SNAPSHOT_ID).map(str::to_owned)).transpose()
     }
 
@@ -201,7 +203,7 @@ impl Store {
         snapshot_id: &str,
         now_seconds: i64,
     ) -> Result<Option<H>, StoreError> {
-        let item = self.read(&series.partition(snapshot_id), HEADER).await?;
+        let item = self.read_checked(&series.partition(snapshot_id), HEADER).await?;
         live(item, now_seconds)?.as_ref().map(read_json).transpose()
     }
 
@@ -212,13 +214,11 @@ impl Store {
         page: usize,
     ) -> Result<Option<SnapshotPage<T>>, StoreError> {
         let (pk, sk) = listing.keys(page);
-        self.read(&pk, &sk).await?.as_ref().map(unpacked).transpose()
+        self.read_checked(&pk, &sk).await?.as_ref().map(unpacked).transpose()
     }
 
-    async fn read(&self, pk: &str, sk: &str) -> Result<Option<Attributes>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(key(pk, sk))).send().await;
-        let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
+    async fn read_checked(&self, pk: &str, sk: &str) -> Result<Option<Attributes>, StoreError> {
+        let item = self.read(pk, sk).await?;
         item.map(|item| super::item::check_format(&item).map(|()| item)).transpose()
     }
 }
