@@ -137,9 +137,9 @@ async fn decide_and_replay(server: &Served, project: &Project, artifact: &Artifa
         let is_offer = decision["outcome"] == "offer";
         if body["defer_activation"] == true && body["mode"] == "live" && is_offer && n.is_multiple_of(2) {
             let path = format!("/v1/decisions/{id}/activate");
-            server.ask(&client, "crm", &path, Some(&json!({}))).await;
+            let activated = server.ask(&client, "crm", &path, Some(&json!({}))).await;
             // What is held when it is activated is decided again, and logged.
-            ids.push(format!("{id}.held"));
+            ids.push(activated["held_by"].as_str().unwrap().to_owned());
         }
         ids.push(id);
     }

@@ -3,23 +3,27 @@
 //! A decision is a computation, a contact is an act. Activating turns what is held into contacts, in the customer's state
 //! and in the budgets; of a decision that deferred it, caps and budgets are asked now. Repeating it changes nothing.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use nextbest_models::decision::RejectionCode;
+use nextbest_models::customer::stable_hash;
+use nextbest_models::decision::{Decision, RejectionCode};
 use nextbest_models::event::{Event, EventDraft, EventFault, EventType};
 use nextbest_models::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::known::Known;
 use super::record::Record;
 use super::{Mode, Request, logged};
 use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::problem::Problem;
 use crate::request::Json;
-use crate::store::Subject;
+use crate::store::{Committed, Reservation, StoreError, StoredCustomer, Subject};
 
-use super::keep::{Asked, Terms};
+use super::keep::{Asked, MAX_ROUNDS, Terms};
 
 /// The body.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -36,6 +40,8 @@ pub struct Activated {
     decision_id: String,
     /// The actions that are contacts now.
     action_ids: Vec<String>,
+    /// The decision by which a deferred one asked caps and budgets now; null where nothing had to be asked.
+    held_by: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     activated_at: Timestamp,
 }
@@ -61,14 +67,15 @@ pub(super) async fn activate(
         let detail = format!("what {id} offered was held until {last}; ask for a new decision");
         return Err(Problem::new(StatusCode::GONE, "activation_expired", detail));
     }
-    if record.deferred {
-        hold_now(&app, &record, &subject, &action_ids, now).await?;
-    }
+    let held_by = match record.deferred {
+        true => hold_now(&app, &record, &subject, &action_ids, now).await?,
+        false => None,
+    };
     let events: Result<Vec<Event>, _> =
         action_ids.iter().map(|action| contacted(&record, action, now)).collect();
     let events = events.map_err(|fault| Problem::internal(&fault))?;
     crate::events::fold_all(&app, &subject, events).await?;
-    Ok(axum::Json(Activated { decision_id: record.decision_id, action_ids, activated_at: now }))
+    Ok(axum::Json(Activated { decision_id: record.decision_id, action_ids, held_by, activated_at: now }))
 }
 
 pub(crate) fn customer_id(record: &Record) -> Result<nextbest_models::customer::CustomerId, Problem> {
@@ -98,42 +105,73 @@ fn chosen(record: &Record, body: &Activation) -> Result<Vec<String>, Problem> {
     Ok(body.action_ids.clone())
 }
 
-/// Of a deferred decision: caps and budgets are asked now, by deciding among these actions alone under an id of its own.
+/// Of a deferred decision: caps and budgets are asked now, by deciding among those of `action_ids` that are neither made nor
+/// held yet, as often as others come first; the id of that decision. What is refused leaves no trace, so that asking later may have another answer.
 async fn hold_now(
     app: &App,
     record: &Record,
     subject: &Subject,
     action_ids: &[String],
     now: Timestamp,
-) -> Result<(), Problem> {
-    let request = Request::to_hold(record, action_ids);
-    let decision_id = format!("{}.held", record.decision_id);
-    // What was asked before has its answer, a refusal too: a caller who repeats it is told the same.
-    let before = app.store.decision(&decision_id, now.as_millis() / 1000).await?;
-    let decision = match before {
-        Some(logged) => {
-            let record: Record =
-                serde_json::from_value(logged.document).map_err(|error| Problem::internal(&error))?;
-            record.decision
+) -> Result<Option<String>, Problem> {
+    let mut exhausted = BTreeMap::new();
+    for _ in 0..MAX_ROUNDS {
+        let stored = app.store.customer(subject, &app.project.schema).await?;
+        let known = Known::fresh(stored, subject, app);
+        let open = |id: &&String| !is_settled(&known.stored, &record.decision_id, id, now);
+        let open: Vec<String> = action_ids.iter().filter(open).cloned().collect();
+        if open.is_empty() {
+            return Ok(None);
         }
-        None => {
-            let asked = Asked {
-                app,
-                request: &request,
-                request_id: &record.request_id,
-                subject,
-                decision_id: &decision_id,
-                hold_as: &record.decision_id,
-                now,
-                since: Stopwatch::start(),
-                terms: Terms::live(app),
-            };
-            asked.decide().await?.record.decision
+        // Callers who race for the same actions of the same state are one decision; the version tells later ones apart.
+        let decision_id = format!("{}.held.{}.{}", record.decision_id, known.stored.version, open.join("+"));
+        let asked = Asked {
+            app,
+            request: &Request::to_hold(record, &open),
+            request_id: &record.request_id,
+            subject,
+            decision_id: &decision_id,
+            hold_as: &record.decision_id,
+            now,
+            since: Stopwatch::start(),
+            terms: Terms::live(app),
+        };
+        let mut situation = known.situation(app, &decision_id, now);
+        situation.exhausted.append(&mut exhausted);
+        let held = asked.record(&known, situation);
+        if let Some(missing) = open.iter().find(|id| !offers(&held.decision, id)) {
+            return Err(refused(&held.decision, missing));
         }
-    };
-    let held = |id: &&String| !decision.actions.iter().any(|action| *action.action_id == ***id);
-    let Some(missing) = action_ids.iter().find(held) else { return Ok(()) };
-    let fallen = decision.suppressed.iter().find(|fallen| *fallen.action_id == **missing);
+        match asked.keep(&held, &known).await? {
+            Committed::Done => return Ok(Some(decision_id)),
+            Committed::CustomerChanged => exhausted = held.situation.exhausted,
+            Committed::BudgetSpent(draw) => {
+                let mut situation = held.situation;
+                asked.spent(&draw, &mut situation).await;
+                exhausted = situation.exhausted;
+            }
+        }
+    }
+    Err(StoreError::Contended { key: subject.to_string(), attempts: MAX_ROUNDS }.into())
+}
+
+/// Whether the decision's contact by `action_id` was made, or is held.
+fn is_settled(stored: &StoredCustomer, decision_id: &str, action_id: &str, now: Timestamp) -> bool {
+    let (decision, action) = (Some(stable_hash(decision_id)), Some(stable_hash(action_id)));
+    let mut made = stored.customer.contacts().since(Timestamp::MIN, Timestamp::MAX);
+    let held =
+        |one: &Reservation| one.decision_id == decision_id && one.action_id == action_id && one.is_live(now);
+    made.any(|contact| contact.decision == decision && contact.action == action)
+        || stored.reservations.iter().any(held)
+}
+
+fn offers(decision: &Decision, action_id: &str) -> bool {
+    decision.actions.iter().any(|action| &*action.action_id == action_id)
+}
+
+/// Why `missing` is not offered any more.
+fn refused(decision: &Decision, missing: &str) -> Problem {
+    let fallen = decision.suppressed.iter().find(|fallen| &*fallen.action_id == missing);
     let because = fallen.map_or_else(String::new, |fallen| {
         let until = fallen.until.map_or_else(String::new, |until| format!(" until {until}"));
         format!(": {} ({:?}){until}", fallen.component, fallen.code)
@@ -144,7 +182,7 @@ async fn hold_now(
         _ => "no_longer_offered",
     };
     let detail = format!("{missing:?} cannot be offered any more{because}");
-    Err(Problem::new(StatusCode::CONFLICT, code, detail))
+    Problem::new(StatusCode::CONFLICT, code, detail)
 }
 
 /// The contact as an event; the same decision and action give the same id, so that it counts once.

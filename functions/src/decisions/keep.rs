@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use nextbest_models::customer::stable_hash;
 use nextbest_models::decision::{Candidate, Name};
 use nextbest_models::policy::contact::Budget;
 use nextbest_models::policy::{Question, Situation, decide};
-use nextbest_models::units::Timestamp;
+use nextbest_models::units::{Seed, Timestamp};
 
 use super::known::Known;
 use super::record::Record;
@@ -67,7 +68,9 @@ impl Asked<'_> {
         // A part of the time is for the answer that is given when the store does not come back.
         let mut known = Known::load(self.app, self.subject, self.left() / 2).await?;
         let mut situation = known.situation(self.app, self.decision_id, self.now);
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
+            // A draw that led to where others came first says something of the next one: each round has its own.
+            situation.seed = seed(self.decision_id, round);
             let record = self.record(&known, situation.clone());
             match tokio::time::timeout(self.left(), self.keep(&record, &known)).await {
                 Ok(Ok(Committed::Done)) => return Ok(Kept { record, known }),
@@ -85,6 +88,7 @@ impl Asked<'_> {
                 Err(_) => return Ok(self.without_store(record, known).await),
             }
         }
+        situation.seed = seed(self.decision_id, MAX_ROUNDS);
         let record = self.record(&known, situation);
         Ok(self.without_store(record, known).await)
     }
@@ -183,12 +187,18 @@ impl Asked<'_> {
         let mut record = record;
         if !record.reservations.is_empty() {
             known.fresh = false;
-            let situation = Situation { limits_unknown: true, ..record.situation };
+            let seed = seed(self.decision_id, MAX_ROUNDS + 1);
+            let situation = Situation { limits_unknown: true, seed, ..record.situation };
             record = self.record(&known, situation);
         }
         record.degraded.push("not_logged".to_owned());
         Kept { record, known }
     }
+}
+
+/// The seed of one round's draws.
+fn seed(decision_id: &str, round: u32) -> Seed {
+    Seed(stable_hash(&format!("{decision_id}#{round}")))
 }
 
 /// What `reservations` take of budgets, summed where several draw on the same.
