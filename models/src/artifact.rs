@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::pricing::{DemandModel, PurchaseModel};
 use crate::propensity::{Bytes, PropensityModel, ScorerSummary};
 use crate::uplift::UpliftModel;
-use crate::value::{LifetimeModel, RealisedModel};
+use crate::value::{LifetimeModel, LifetimeModels, RealisedModel};
 
 mod builder;
 mod door;
@@ -220,6 +220,12 @@ impl Artifact {
     #[must_use]
     pub fn realised(&self) -> Option<&RealisedModel> {
         self.realised.as_ref().map(|(model, _)| model)
+    }
+
+    /// All that tells lifetime values.
+    #[must_use]
+    pub fn lifetime_models(&self) -> LifetimeModels<'_> {
+        LifetimeModels { closed: self.lifetime(), realised: self.realised() }
     }
 
     /// All uplift models, in the order they were sealed.

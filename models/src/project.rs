@@ -214,7 +214,8 @@ impl Project {
             let report = |errors: Vec<PolicyFault>| {
                 faults.extend(errors.into_iter().map(|fault| policy.fault_within(fault)));
             };
-            Policy::new(file, &labels, &responses, &names).map_err(report).ok()
+            let checked = Policy::new(file, &labels, &responses, &names).map_err(report).ok()?;
+            Some(checked.with_margin(settings.lifetime_value.map(|rule| rule.margin)))
         });
         let pricing = match PricingRules::parse(&pricing.text) {
             Ok(rules) => {

@@ -19,6 +19,7 @@ mod lifetime;
 mod covariates;
 mod errors;
 pub mod realised;
+mod told;
 
 pub use bg_nbd::{BgNbd, PAlive};
 pub use covariates::{Covariate, CovariateFault};
@@ -27,6 +28,7 @@ pub use gamma_gamma::GammaGamma;
 pub use lifetime::{Horizon, LifetimeModel, ModelFault, ScoreCode, ValueScore};
 pub use realised::{RealisedLine, RealisedModel, RealisedTold, VALUE_LEVEL};
 pub use summary::{CustomerSummary, PurchaseSummary, SpendSummary, SummaryFault, TimeUnit};
+pub use told::{LifetimeModels, LifetimeTold};
 
 /// A parameter of a model that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]

@@ -10,7 +10,7 @@ use nextbest_functions::snapshot::{self, Cutoff, Order, curve};
 use nextbest_models::project::Project;
 use nextbest_tests::fault::raw;
 use nextbest_tests::fixture::{self, key, now, order_json};
-use nextbest_tests::world::World;
+use nextbest_tests::world::{World, post};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -257,6 +257,39 @@ async fn a_customer_erased_after_the_build_moves_nobody() {
     let after = all(&world, &base, "").await;
     assert_eq!(after.len(), before.len() - 1);
     assert!(after.iter().all(|row| row["customer_id"] != erased));
+}
+
+/// An action for everybody of the list, worth what they will still bring.
+const KEEP: &str = "[[action]]\nid = \"keep\"\ncampaign_type = \"prevent_defection\"\npropensity = \"churn\"\n\
+    stages = [\"new\", \"activating\", \"active\", \"loyal\", \"advocate\", \"at_risk\", \"recovered\", \"defected\"]\n\
+    value = { formula = \"customer.lifetime_value_minor\" }\n\
+    [[action.treatment]]\nid = \"keep_mail\"\nchannel = \"email\"\n";
+const LIFETIME: &str = "\n[lifetime_value]\nhorizon_weeks = 52\ndiscount_rate = 0.0\nmargin = 0.5\n";
+
+#[tokio::test]
+async fn a_formula_is_given_the_lifetime_value_of_the_list_and_a_replay_tells_it_again() {
+    for artifact in [artifact(), fixture::realised_artifact(&fixture::project())] {
+        let world = World::new(KEEP).await;
+        let settings = world.folder.path().join("nextbest.toml");
+        let text = std::fs::read_to_string(&settings).unwrap() + LIFETIME;
+        std::fs::write(&settings, text).unwrap();
+        let base = fill(&world, &artifact).await;
+        let (_, app) = world.again(now()).await;
+        let rows = all(&world, &base, "sort=lifetime_value").await;
+        assert!(rows.len() > 100, "{}", rows.len());
+        for row in rows.iter().step_by(20) {
+            let body = json!({ "customer_id": row["customer_id"], "candidate_actions": ["keep"] });
+            let crm = key(&world.keys, Role::Crm);
+            let (status, decision) =
+                post(&world.client, &base, crm, "/v1/decisions/next-best-action", &body).await;
+            assert_eq!(status, 200, "{decision}");
+            let record = world.record(&decision).await;
+            let (told, listed) = (record.situation.lifetime_value_minor, &row["clv"]["value_minor"]);
+            assert!(told.is_some() && told == listed.as_i64(), "{told:?} is not {listed}");
+            assert_eq!(Some(record.decision.actions[0].factors.value), listed.as_f64());
+            assert_eq!(record.replay(&app.project, app.artifact.as_ref()), Ok(Vec::new()));
+        }
+    }
 }
 
 /// A shop that calls to win back, and learned who answers: log-odds of -2 and 0.3 more for each order of the last 90 days.

@@ -105,6 +105,7 @@ impl Record {
             offers: Vec::new(),
             n_learned: Vec::new(),
             response_rates: Vec::new(),
+            lifetime_value_minor: None,
             ..self.situation.clone()
         };
         let situation = match artifact.filter(|_| self.artifact_sha256.is_some()) {

@@ -12,7 +12,7 @@ use nextbest_models::policy::{Question, Situation, decide};
 use nextbest_models::propensity::PropensityModel;
 use nextbest_models::units::{Probability, Seed, Timestamp};
 use nextbest_models::uplift::UpliftModel;
-use nextbest_models::value::{CustomerSummary, LifetimeModel, RealisedModel, TimeUnit};
+use nextbest_models::value::{CustomerSummary, LifetimeModels};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -135,8 +135,7 @@ pub struct Contactable {
 pub(super) struct Scorers<'a> {
     app: &'a App,
     churn: &'a PropensityModel,
-    lifetime: Option<&'a LifetimeModel>,
-    realised: Option<&'a RealisedModel>,
+    lifetime: LifetimeModels<'a>,
     save: Option<&'a UpliftModel>,
     /// Who answers, where uplift rests on it.
     answer: Option<&'a PropensityModel>,
@@ -151,8 +150,7 @@ impl<'a> Scorers<'a> {
         let named = app.project.settings.uplifts.get(SAVE).and_then(|rule| rule.answer.as_deref());
         let answer = named.filter(|_| save.is_some_and(UpliftModel::is_answered));
         let answer = answer.and_then(|name| artifact.propensity(name));
-        let (lifetime, realised) = (artifact.lifetime(), artifact.realised());
-        Some(Self { app, churn, lifetime, realised, save, answer, now })
+        Some(Self { app, churn, lifetime: artifact.lifetime_models(), save, answer, now })
     }
 
     /// Whether rows may have the number of `order`.
@@ -166,7 +164,7 @@ impl<'a> Scorers<'a> {
     }
 
     const fn tells_value(&self) -> bool {
-        self.lifetime.is_some() || self.realised.is_some()
+        self.lifetime.are_there()
     }
 
     /// The row of a customer; none when they are no longer one by the activity rule.
@@ -224,26 +222,23 @@ impl<'a> Scorers<'a> {
 
     /// By trees of realised value where the artifact has them, else by the closed form; none of who has no purchase that stands.
     fn clv(&self, stored: &StoredCustomer, features: &[f64]) -> Option<Clv> {
-        let unit = self.lifetime.map_or(TimeUnit::Week, LifetimeModel::unit);
-        let summary = CustomerSummary::of(&stored.customer, &self.app.project.schema, self.now.day(), unit)?;
-        let closed = self.lifetime.map(|model| model.score(&summary));
-        let (value, interval, level, basis) = if let Some(model) = self.realised {
-            let told = model.score(features);
-            let interval = Some((told.lo_minor, told.hi_minor));
-            (told.value_minor, interval, Some(model.line().level()), ClvBasis::RealisedValue)
+        let (models, today) = (self.lifetime, self.now.day());
+        let summary = CustomerSummary::of(&stored.customer, &self.app.project.schema, today, models.unit())?;
+        let told = models.score(&summary, features);
+        let (interval, level, basis) = if let Some((model, told)) = models.realised.zip(told.realised) {
+            (Some((told.lo_minor, told.hi_minor)), Some(model.line().level()), ClvBasis::RealisedValue)
         } else {
-            let told = self.lifetime.and_then(|model| model.interval(&summary));
-            let interval = told.map(|told| (told.lo, told.hi));
-            (closed?.lifetime_value?, interval, told.map(|told| told.level), ClvBasis::ClosedForm)
+            let told = models.closed.and_then(|model| model.interval(&summary));
+            (told.map(|told| (told.lo, told.hi)), told.map(|told| told.level), ClvBasis::ClosedForm)
         };
         Some(Clv {
-            value_minor: whole(value),
+            value_minor: told.value_minor()?,
             lo_minor: interval.map(|(lo, _)| whole(lo)),
             hi_minor: interval.map(|(_, hi)| whole(hi)),
             level,
             basis,
-            expected_purchases: closed.map(|told| told.expected_purchases),
-            p_alive: closed.map(|told| told.p_alive),
+            expected_purchases: told.closed.map(|told| told.expected_purchases),
+            p_alive: told.closed.map(|told| told.p_alive),
             bought_once: summary.purchases.x() == 0.0,
         })
     }

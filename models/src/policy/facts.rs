@@ -11,10 +11,16 @@ use crate::decision::Direction;
 use crate::event::AttributeValue;
 use crate::lifecycle::{ContactState, Stage};
 
+/// What a customer will still bring: the one fact that is only there where a rule or formula names it, since telling it takes
+/// microseconds.
+pub(super) const LIFETIME_VALUE: &str = "customer.lifetime_value_minor";
+
 /// The names of a project's rules.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     pub(super) vocabulary: Vocabulary,
+    /// The share of a purchase's value that is kept, the same for every customer; none where the project tells none.
+    pub(super) margin: Option<f64>,
     channels: Vec<String>,
     context: Vec<(String, ContextKind)>,
 }
@@ -50,6 +56,7 @@ impl Names {
         for name in ["recent_value_minor", "days_in_stage", "days_since_contact", "n_ignored"] {
             words = words.number(format!("customer.{name}"));
         }
+        words = words.number(LIFETIME_VALUE).number("customer.margin");
         words = words.flag("customer.known");
         for channel in &channels {
             words = words.flag(format!("consent.{channel}"));
@@ -72,7 +79,7 @@ impl Names {
             };
         }
         let context = context.iter().map(|(name, kind)| (name.clone(), kind.clone())).collect();
-        Self { vocabulary: words, channels, context }
+        Self { vocabulary: words, margin: None, channels, context }
     }
 
     /// What `[context]` declares.
@@ -89,6 +96,8 @@ impl Names {
         numbers.push(f64::from(situation.now.day().since(situation.standing.since)));
         numbers.push(situation.days_since_contact());
         numbers.push(situation.n_ignored());
+        numbers.push(situation.lifetime_value_minor.map_or(f64::NAN, minor));
+        numbers.push(self.margin.unwrap_or(f64::NAN));
         let mut flags = vec![Some(situation.known)];
         flags.extend(self.channels.iter().map(|channel| situation.consent_to(channel, question)));
         let context = &question.context;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contact::PastContact;
 use super::control::Assignment;
-use super::response::{self, OfferKey, ResponseSpec};
+use super::response::{OFFER_COLUMNS, OfferKey};
 use super::{CheckedAction, CheckedTreatment, Predictor, funnel};
 use crate::artifact::Artifact;
 use crate::customer::contacts::Reply;
@@ -18,7 +18,7 @@ use crate::posterior::Evidence;
 use crate::project::Project;
 use crate::propensity::PropensityModel;
 use crate::units::{Probability, Seed, Timestamp};
-use crate::value::recent_value_minor;
+use crate::value::{CustomerSummary, TimeUnit, recent_value_minor};
 
 /// What a caller asks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,6 +67,14 @@ pub struct Situation {
     pub response_rates: Vec<Option<Probability>>,
     /// What they spent in the activity window, in minor units.
     pub recent_value_minor: i64,
+    /// Their purchases, time in days: what a lifetime value is told from beside the features, so that it can be told again from
+    /// the log. None where no rule or formula asks for that value, the project has no `[lifetime_value]`, or no purchase stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purchase_summary: Option<CustomerSummary>,
+    /// What they will still bring, in minor units: the discounted margin within the model's horizon, as the at-risk list tells
+    /// it. A score, of `purchase_summary` and the features; none without them or a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_value_minor: Option<i64>,
     /// Contacts and reservations, the latest first.
     pub contacts: Vec<PastContact>,
     /// Consent by channel, as far as it was ever given or refused.
@@ -95,6 +103,8 @@ impl Situation {
         let history = customer.contacts().history(now, lifecycle.response_days);
         let contacts = history.entries().iter().rev().map(PastContact::of).collect();
         let said = |channel: &String| Some((channel.clone(), customer.consent(channel)?.granted));
+        let is_asked = project.policy.asks_lifetime_value && project.settings.lifetime_value.is_some();
+        let purchases = || CustomerSummary::of(customer, &project.schema, today, TimeUnit::Day);
         Self {
             now,
             seed,
@@ -112,6 +122,8 @@ impl Situation {
                 today,
                 project.settings.activity.window_days,
             ),
+            purchase_summary: if is_asked { purchases() } else { None },
+            lifetime_value_minor: None,
             contacts,
             consent: project.policy.channels().filter_map(said).collect(),
             objected: customer.objected(),
@@ -130,7 +142,7 @@ impl Situation {
         self
     }
 
-    /// With the scores of `artifact`, and its base rates.
+    /// With the scores of `artifact`, its base rates, and the lifetime value where it is asked for.
     #[must_use]
     pub fn scored(mut self, project: &Project, artifact: &Artifact) -> Self {
         for (at, name) in project.policy.models().iter().enumerate() {
@@ -138,6 +150,11 @@ impl Situation {
                 self.scores[at] = Some(model.score(&self.features));
                 self.base_rates[at] = model.base_rate();
             }
+        }
+        if let Some(purchases) = self.purchase_summary {
+            let models = artifact.lifetime_models();
+            self.lifetime_value_minor =
+                models.value_minor(&purchases.counted_in(models.unit()), &self.features);
         }
         if !project.policy.responses().is_empty() {
             self.score_offers(project, artifact);
@@ -153,18 +170,18 @@ impl Situation {
         };
         let models: Vec<_> = policy.responses().iter().map(of_offers).collect();
         self.response_rates = models.iter().map(|found| found.as_ref()?.0.base_rate()).collect();
-        let mut row = Vec::with_capacity(self.features.len() + response::OFFER_COLUMNS.len());
+        let mut row = Vec::with_capacity(self.features.len() + OFFER_COLUMNS.len());
         let scored = policy.offers().map(|(action, treatment, asked)| {
-            let (model, ResponseSpec { codes, .. }) = models.get(asked?)?.as_ref()?;
+            let (model, spec) = models.get(asked?)?.as_ref()?;
             // Of an action that was not there when it learned, a model knows nothing; the action's prior speaks. And most
             // actions are for other stages.
-            if !codes.knows(&action.id) || !funnel::is_open(action, self) {
+            if !spec.codes.knows(&action.id) || !funnel::is_open(action, self) {
                 return None;
             }
             row.clear();
             row.extend_from_slice(&self.features);
-            let codes = codes.of(&action.id, &treatment.channel);
-            response::append(codes, treatment.key, &self.contacts, self.now, &mut row);
+            let offer = (&*action.id, &*treatment.channel);
+            spec.append(offer, treatment.key, &self.contacts, self.now, &mut row);
             Some(model.score(&row))
         });
         self.offers = scored.collect();
@@ -181,13 +198,13 @@ impl Situation {
     #[must_use]
     pub fn row_of(&self, candidate: &Candidate, model: &PropensityModel) -> Vec<f64> {
         let mut row = self.features.clone();
-        if let Some(ResponseSpec { codes, .. }) = &model.metadata().response {
+        if let Some(spec) = &model.metadata().response {
             let key = OfferKey {
                 action: stable_hash(&candidate.action_id),
                 channel: stable_hash(&candidate.channel),
             };
-            let codes = codes.of(&candidate.action_id, &candidate.channel);
-            response::append(codes, key, &self.contacts, self.now, &mut row);
+            let offer = (&*candidate.action_id, &*candidate.channel);
+            spec.append(offer, key, &self.contacts, self.now, &mut row);
         }
         row
     }

@@ -87,7 +87,7 @@ pub struct LifetimeRule {
     pub horizon_weeks: u32,
     /// What a later purchase loses, per week: 0.002 is 11 % a year.
     pub discount_rate: f64,
-    /// Share of a purchase's value that is kept, in (0, 1].
+    /// Share of a purchase's value that is kept, in (0, 1]; rules and formulas know it as `customer.margin`.
     pub margin: f64,
 }
 

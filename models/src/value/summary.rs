@@ -84,11 +84,27 @@ pub enum SummaryFault {
 
 /// Repeat purchases `x`, the time `t_x` of the last and the age `T` at the end of the observation, both since the first
 /// purchase and in one unit. The first purchase itself is no repeat; several on one day are one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "PurchaseDraft")]
 pub struct PurchaseSummary {
     x: f64,
     t_x: f64,
     age: f64,
+}
+
+#[derive(Deserialize)]
+struct PurchaseDraft {
+    x: f64,
+    t_x: f64,
+    age: f64,
+}
+
+impl TryFrom<PurchaseDraft> for PurchaseSummary {
+    type Error = SummaryFault;
+
+    fn try_from(draft: PurchaseDraft) -> Result<Self, SummaryFault> {
+        Self::new(draft.x, draft.t_x, draft.age)
+    }
 }
 
 impl PurchaseSummary {
@@ -134,10 +150,25 @@ impl PurchaseSummary {
 }
 
 /// Purchases whose value is known and their mean, in whatever unit the model was fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SpendDraft")]
 pub struct SpendSummary {
     n: f64,
     mean: f64,
+}
+
+#[derive(Deserialize)]
+struct SpendDraft {
+    n: f64,
+    mean: f64,
+}
+
+impl TryFrom<SpendDraft> for SpendSummary {
+    type Error = SummaryFault;
+
+    fn try_from(draft: SpendDraft) -> Result<Self, SummaryFault> {
+        Self::new(draft.n, draft.mean)
+    }
 }
 
 impl SpendSummary {
@@ -161,7 +192,7 @@ impl SpendSummary {
 }
 
 /// All that a lifetime value is told from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CustomerSummary {
     /// When they bought.
     pub purchases: PurchaseSummary,
@@ -198,5 +229,14 @@ impl CustomerSummary {
             activity.between(today.plus(1), Day::from_number(i32::MAX)).iter().map(|day| day.sum).sum();
         let spend = SpendSummary::new(n, (activity.total_sum - later) as f64 / n).ok();
         Some(Self { purchases, spend, truncated: settled.len() >= MAX_SETTLED_DAYS })
+    }
+
+    /// The same with time in `unit`s, of a summary whose time is in days: to the bit what [`Self::of`] gives for `unit`,
+    /// since days are whole.
+    #[must_use]
+    pub fn counted_in(self, unit: TimeUnit) -> Self {
+        let PurchaseSummary { x, t_x, age } = self.purchases;
+        let purchases = PurchaseSummary { x, t_x: t_x / unit.days(), age: age / unit.days() };
+        Self { purchases, ..self }
     }
 }
