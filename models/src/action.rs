@@ -83,7 +83,8 @@ pub enum ActionValue {
     FixedMinor(i64),
     /// A share, 0 ..= 1, of what the customer spent in the activity window.
     ShareOfRecentValue(f64),
-    /// A CEL expression that gives minor units.
+    /// A CEL expression that gives minor units, over the names that rules know; `customer.lifetime_value_minor` and
+    /// `customer.margin` are among them.
     Formula(String),
 }
 

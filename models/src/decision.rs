@@ -116,15 +116,6 @@ pub struct Candidate {
     pub exempt_from: Vec<Name>,
 }
 
-impl Candidate {
-    /// Expected worth after the cost of delivery, in minor units.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "amounts in minor units stay far below 2^53")]
-    pub fn worth(&self) -> f64 {
-        self.priority - self.cost_minor as f64
-    }
-}
-
 /// Where a propensity comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Maturity {

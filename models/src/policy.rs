@@ -47,6 +47,8 @@ pub struct Policy {
     /// Names of the response models.
     responses: Vec<String>,
     names: Names,
+    /// Whether a rule or formula names the lifetime value.
+    asks_lifetime_value: bool,
     arbitration: Arbitration,
     exploration: Exploration,
     control: ControlRules,
@@ -62,8 +64,8 @@ pub struct Policy {
     context_weights: Vec<(Selector, Rule, f64)>,
     /// Actions by the hash under which contacts know them.
     by_hash: BTreeMap<u64, usize>,
-    /// Channels likewise.
-    channel_by_hash: BTreeMap<u64, String>,
+    /// Channels likewise, each with the direction of its contacts where it has one.
+    channel_by_hash: BTreeMap<u64, (String, Option<Direction>)>,
     warnings: Vec<String>,
 }
 
@@ -120,10 +122,18 @@ struct CheckedTreatment {
 }
 
 impl CheckedAction {
-    fn subject<'a>(&'a self, channel: &'a str) -> Subject<'a> {
+    /// What limits and weights see of it through `treatment`, where the caller asked for contacts of the direction `asked`.
+    fn subject<'a>(&'a self, treatment: &'a CheckedTreatment, asked: Option<Direction>) -> Subject<'a> {
+        let direction = treatment.direction.or(asked);
+        Subject { channel: Some(&treatment.channel), direction, ..self.itself() }
+    }
+
+    /// The same, whatever its form.
+    fn itself(&self) -> Subject<'_> {
         Subject {
             action: Some(&self.spec.id),
-            channel: Some(channel),
+            channel: None,
+            direction: None,
             group: Some(&self.spec.group),
             issue: Some(&self.spec.issue),
             campaign_type: Some(self.spec.campaign_type),
@@ -137,6 +147,13 @@ impl CheckedAction {
 }
 
 impl Policy {
+    /// With the margin of the project, 0 ..= 1, for rules and formulas to use; examples do not know it unless they give it.
+    #[must_use]
+    pub fn with_margin(mut self, margin: Option<f64>) -> Self {
+        self.names.margin = margin;
+        self
+    }
+
     /// The actions, in the order of the file.
     pub fn actions(&self) -> impl ExactSizeIterator<Item = &Action> {
         self.actions.iter().map(|action| &action.spec)
@@ -180,6 +197,21 @@ impl Policy {
     /// What callers may say of the moment for rules to use, by name.
     pub fn context(&self) -> impl Iterator<Item = (&String, &ContextKind)> {
         self.names.context()
+    }
+
+    /// The texts that rules, formulas and context weights ask the text `name` for, such as `context.placement`.
+    #[must_use]
+    pub fn texts_asked_of(&self, name: &str) -> BTreeSet<&str> {
+        let mut asked: BTreeSet<&str> = BTreeSet::new();
+        for action in &self.actions {
+            let rules = action.eligibility.iter().chain(&action.applicability).chain(&action.suitability);
+            asked.extend(rules.flat_map(|checked| checked.rule.texts_asked_of(name)));
+            if let CheckedValue::Formula(formula) = &action.value {
+                asked.extend(formula.texts_asked_of(name));
+            }
+        }
+        asked.extend(self.context_weights.iter().flat_map(|(_, rule, _)| rule.texts_asked_of(name)));
+        asked
     }
 
     /// Who is held out.

@@ -61,6 +61,8 @@ fn situation() -> Situation {
         n_learned: Vec::new(),
         response_rates: vec![Some(p(0.05))],
         recent_value_minor: 10_000,
+        purchase_summary: None,
+        lifetime_value_minor: None,
         contacts: Vec::new(),
         consent: Default::default(),
         objected: false,
@@ -367,6 +369,28 @@ fn rules_do_not_speak_of_responses() {
     let faults =
         read(&two().replacen("group = \"g\"", "eligibility = [\"scores.accepted > 0.1\"]", 1)).unwrap_err();
     assert!(faults[0].message.contains("scores.accepted"), "{faults:?}");
+}
+
+/// A cap on one direction holds back whoever does not say which way they ask, and counts no contact that went the other
+/// way for certain.
+#[test]
+fn who_does_not_say_which_way_they_ask_slips_through_no_cap() {
+    let cap = "[[cap]]\nid = \"one\"\ndirection = \"outbound\"\nmax = 1\nwindow_days = 7\n";
+    let web = "[[channel]]\nid = \"web\"\ndirection = \"inbound\"\n";
+    let policy = policy(&(two() + cap + web));
+    let asked = |direction| Question { context: Context { direction, ..Context::default() }, ..question() };
+    let after = |channel: &str| Situation {
+        contacts: vec![contact(1, "small", channel, Reply::Answered)],
+        ..situation()
+    };
+    for direction in [None, Some(Direction::Outbound)] {
+        let held = decide(&policy, &after("email"), &asked(direction));
+        assert_fall(&held, "big", FunnelStage::ContactPolicy, "one", RejectionCode::CapReached);
+        let free = decide(&policy, &after("web"), &asked(direction));
+        assert_eq!((first(&free), free.actions[0].counted), ("big", true));
+    }
+    let inbound = decide(&policy, &after("email"), &asked(Some(Direction::Inbound)));
+    assert_eq!((first(&inbound), inbound.actions[0].counted), ("big", false));
 }
 
 #[test]

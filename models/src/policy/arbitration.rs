@@ -1,9 +1,10 @@
 //! Arbitration: the order of the candidates, and how much each factor has to do with it.
 
-use super::Policy;
 use super::bid::Bid;
 use super::exploration::Arm;
+use super::{Policy, Situation};
 use crate::decision::{Candidate, Factors};
+use crate::posterior::{self, Evidence};
 use crate::units::{Probability, Seed};
 
 /// A factor of the priority.
@@ -48,6 +49,30 @@ impl Factor {
     }
 }
 
+impl Policy {
+    /// The probability of success that was believed of `candidate` in `situation`, where the decision was made: what its
+    /// model said, or where none spoke, what its prior and its outcomes did. None where nobody can tell any more.
+    ///
+    /// The factor alone does not say it: a propensity that takes no part in the priority is logged as 1. No prior is that
+    /// sure, so a 1 without a model is such a factor, and what was believed is told again by the action's prior.
+    #[must_use]
+    pub fn believed(&self, situation: &Situation, candidate: &Candidate) -> Option<Probability> {
+        if candidate.maturity.model.is_some() {
+            return candidate.maturity.model;
+        }
+        let logged = candidate.factors.propensity;
+        if logged < Probability::ONE {
+            return Some(logged);
+        }
+        let prior = self.action(&candidate.action_id)?.prior;
+        let known = situation.evidence.get(&candidate.action_id).copied().unwrap_or_default();
+        let n_outcomes = candidate.maturity.n_outcomes;
+        // A fallback goes by its prior alone: it is logged with no outcomes, whatever became of it before.
+        let evidence = Evidence { n_outcomes, n_successes: known.n_successes.min(n_outcomes), ..known };
+        posterior::propensity(None, prior, evidence).map(|(believed, _)| believed)
+    }
+}
+
 /// Sorts mandatory bids first, then by priority, ties by action id; draws the first of those that are not
 /// mandatory.
 pub(super) fn order(policy: &Policy, bids: &mut [Bid<'_>], seed: Seed) {
@@ -61,7 +86,7 @@ pub(super) fn order(policy: &Policy, bids: &mut [Bid<'_>], seed: Seed) {
         first.choice_probability = 1.0;
     }
     if !open.is_empty() {
-        let arms: Vec<Arm> = open.iter().map(arm).collect();
+        let arms: Vec<Arm> = open.iter().map(|bid| arm(policy, bid)).collect();
         let choice = policy.exploration.choose(&arms, seed);
         for (bid, p) in open.iter_mut().zip(&choice.probabilities) {
             bid.choice_probability = *p;
@@ -70,12 +95,16 @@ pub(super) fn order(policy: &Policy, bids: &mut [Bid<'_>], seed: Seed) {
     }
 }
 
+/// Outcomes that a propensity which takes no part is taken to rest on: a belief of it has one value, 1.
+const CERTAIN: f64 = 1e30;
+
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn arm(bid: &Bid<'_>) -> Arm {
+fn arm(policy: &Policy, bid: &Bid<'_>) -> Arm {
+    let takes_part = policy.arbitration.propensity;
     Arm {
         priority: bid.priority,
         propensity: bid.factors.propensity.get(),
-        n_outcomes: bid.maturity.n_outcomes as f64,
+        n_outcomes: if takes_part { bid.maturity.n_outcomes as f64 } else { CERTAIN },
         model_weight: bid.maturity.model_weight,
     }
 }

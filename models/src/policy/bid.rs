@@ -1,7 +1,7 @@
 //! Bids: the actions that survived the funnel, as arbitration orders them, and what is offered of them once they are in order.
 
 use super::contact::{Budget, PastContact};
-use super::funnel::{Fall, counted_by, minor, seen};
+use super::funnel::{Fall, counted_by, seen};
 use super::{CheckedAction, CheckedTreatment, Policy, Question, Situation};
 use crate::decision::{Candidate, Factors, FunnelStage, Maturity, Name, Rejection, RejectionCode};
 use crate::units::Timestamp;
@@ -13,6 +13,8 @@ pub(super) struct Bid<'a> {
     treatment: &'a CheckedTreatment,
     exempt_from: Vec<Name>,
     pub(super) factors: Factors,
+    /// Propensity x context weight x value less the cost of delivery, in minor units, whatever the priority leaves out.
+    pub(super) worth: f64,
     pub(super) maturity: Maturity,
     pub(super) priority: f64,
     pub(super) choice_probability: f64,
@@ -24,21 +26,18 @@ impl<'a> Bid<'a> {
         treatment: &'a CheckedTreatment,
         exempt_from: Vec<Name>,
         factors: Factors,
+        worth: f64,
         maturity: Maturity,
     ) -> Self {
         let priority = factors.priority();
-        Self { action, treatment, exempt_from, factors, maturity, priority, choice_probability: 0.0 }
-    }
-
-    /// Expected worth after the cost of delivery, in minor units.
-    pub(super) fn worth(&self) -> f64 {
-        self.priority - minor(self.treatment.cost_minor)
+        Self { action, treatment, exempt_from, factors, worth, maturity, priority, choice_probability: 0.0 }
     }
 
     /// With the names it has in the log; its rank is yet to be said.
     fn candidate(self, policy: &Policy, now: Timestamp, question: &Question) -> Candidate {
-        let Self { action, treatment, exempt_from, factors, maturity, priority, choice_probability } = self;
-        let subject = action.subject(&treatment.channel);
+        let Self { action, treatment, exempt_from, factors, maturity, priority, choice_probability, .. } =
+            self;
+        let subject = action.subject(treatment, question.context.direction);
         let valid_until = now.plus_days(action.spec.valid_days);
         let expires_at = action.spec.available_until.map_or(valid_until, |until| until.min(valid_until));
         // Exempt from limits, a mandatory action draws on no budget: a spent one would hold it back for ever.
@@ -58,7 +57,7 @@ impl<'a> Bid<'a> {
             factors,
             maturity,
             choice_probability,
-            counted: counted_by(policy, &subject, question).is_some(),
+            counted: counted_by(policy, &subject).is_some(),
             budgets: drawn.map(|(id, _)| id.clone()).collect(),
             exempt_from,
         }
@@ -129,9 +128,8 @@ fn capped(
         return None;
     }
     let seen = seen(policy, contacts);
-    let subject = bid.action.subject(&bid.treatment.channel);
-    let direction = question.context.direction;
-    let held = policy.caps.iter().find_map(|cap| cap.holds(&subject, direction, &seen, now))?;
+    let subject = bid.action.subject(bid.treatment, question.context.direction);
+    let held = policy.caps.iter().find_map(|cap| cap.holds(&subject, &seen, now))?;
     let fall = Fall::at(FunnelStage::ContactPolicy, held.id.to_owned(), RejectionCode::CapReached);
     Some(fall.until(held.until))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::contact::{Budget, Cap, Suppression};
 use super::expression::{ExpressionFault, Formula, Rule, Truth, contradiction};
-use super::facts::Names;
+use super::facts::{LIFETIME_VALUE, Names};
 use super::file::{Channel, PolicyFile};
 use super::response::OfferKey;
 use super::selector::Selector;
@@ -98,9 +98,12 @@ impl Policy {
             return Err(faults.0);
         }
         let by_hash = actions.iter().enumerate().map(|(at, action)| (stable_hash(&action.spec.id), at));
+        let channel_by_hash =
+            channels.iter().map(|(id, channel)| (stable_hash(id), (id.clone(), channel.direction)));
         let policy = Self {
             by_hash: by_hash.collect(),
-            channel_by_hash: channels.keys().map(|id| (stable_hash(id), id.clone())).collect(),
+            channel_by_hash: channel_by_hash.collect(),
+            asks_lifetime_value: names_fact(&actions, &context_weights, LIFETIME_VALUE),
             actions,
             models: labels.to_vec(),
             responses: responses.to_vec(),
@@ -207,6 +210,20 @@ fn fallback(file: &PolicyFile, faults: &mut Faults) -> Option<usize> {
         Some(_) => {}
     }
     at
+}
+
+/// Whether a rule or formula uses the fact called `name`.
+fn names_fact(actions: &[CheckedAction], weights: &[(Selector, Rule, f64)], name: &str) -> bool {
+    let in_rule = |rule: &Rule| rule.names().any(|used| used == name);
+    let in_action = |action: &CheckedAction| {
+        let in_value = match &action.value {
+            CheckedValue::Formula(formula) => formula.names().any(|used| used == name),
+            CheckedValue::FixedMinor(_) | CheckedValue::ShareOfRecentValue(_) => false,
+        };
+        let mut rules = action.eligibility.iter().chain(&action.applicability).chain(&action.suitability);
+        in_value || rules.any(|checked| in_rule(&checked.rule))
+    };
+    actions.iter().any(in_action) || weights.iter().any(|(_, rule, _)| in_rule(rule))
 }
 
 /// The warning that the rules of `action` cannot hold together.

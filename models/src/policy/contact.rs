@@ -37,7 +37,7 @@ pub struct Cap {
     /// What is counted and held back; all where nothing is given.
     #[serde(flatten)]
     pub selector: Selector,
-    /// Only in conversations of this direction.
+    /// Only contacts that go this way; one of which nobody says which way it goes, counts.
     #[serde(default)]
     pub direction: Option<Direction>,
     /// Counted apart.
@@ -123,6 +123,9 @@ pub struct PastContact {
     pub action: Option<u64>,
     /// [`stable_hash`](crate::customer::stable_hash) of the channel, where it is known.
     pub channel: Option<u64>,
+    /// Whether it was seen, as far as anybody told.
+    #[serde(default)]
+    pub seen: bool,
     /// What became of it.
     pub reply: Reply,
     /// Since when.
@@ -133,15 +136,15 @@ impl PastContact {
     /// Of what the customer's state remembers.
     #[must_use]
     pub const fn of(past: &Past) -> Self {
-        let Past { contact, reply, replied_at } = *past;
-        Self { at: contact.at, action: contact.action, channel: contact.channel, reply, replied_at }
+        let Past { contact, seen, reply, replied_at } = *past;
+        Self { at: contact.at, action: contact.action, channel: contact.channel, seen, reply, replied_at }
     }
 
     /// A contact that is promised and not yet made.
     #[must_use]
     pub fn reserved(at: Timestamp, action_id: &str, channel: &str) -> Self {
         let (action, channel) = (Some(stable_hash(action_id)), Some(stable_hash(channel)));
-        Self { at, action, channel, reply: Reply::Pending, replied_at: at }
+        Self { at, action, channel, seen: false, reply: Reply::Pending, replied_at: at }
     }
 }
 
@@ -177,27 +180,20 @@ fn days(n: u32) -> i64 {
 }
 
 impl Cap {
-    /// Whether it counts contacts of `subject` in a conversation of this direction.
-    pub(super) fn counts(&self, subject: &Subject<'_>, direction: Option<Direction>) -> bool {
-        self.selector.takes(subject) && self.direction.is_none_or(|only| Some(only) == direction)
+    /// Whether it counts contacts of `subject`. Who does not say which way they ask slips through no cap.
+    pub(super) fn counts(&self, subject: &Subject<'_>) -> bool {
+        self.selector.takes(subject)
+            && self.direction.zip(subject.direction).is_none_or(|(only, direction)| only == direction)
     }
 
     /// Whether one more contact of `subject` at `now` would exceed it, and until when. `seen` latest first.
-    pub(super) fn holds(
-        &self,
-        subject: &Subject<'_>,
-        direction: Option<Direction>,
-        seen: &[Seen<'_>],
-        now: Timestamp,
-    ) -> Option<Held<'_>> {
-        if !self.counts(subject, direction) {
+    pub(super) fn holds(&self, subject: &Subject<'_>, seen: &[Seen<'_>], now: Timestamp) -> Option<Held<'_>> {
+        if !self.counts(subject) {
             return None;
         }
         let first = now.plus_millis(-days(self.window_days));
         let counts = |seen: &&Seen<'_>| {
-            seen.contact.at > first
-                && self.selector.takes(&seen.subject)
-                && self.per.same(&seen.subject, subject)
+            seen.contact.at > first && self.counts(&seen.subject) && self.per.same(&seen.subject, subject)
         };
         // It is free again once the `max`-th latest has left the window.
         let last = seen.iter().filter(counts).nth(self.max as usize - 1)?;

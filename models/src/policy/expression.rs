@@ -10,6 +10,7 @@
 //!
 //! Past `parse` nothing can fail, loop or allocate. No fact is looked up here; they are handed in by slot.
 
+mod asked;
 mod bounds;
 mod compile;
 mod contradiction;

@@ -123,19 +123,15 @@ pub(super) fn fall_back<'a>(
     let round = Round::new(policy, situation, question, collected.facts());
     round.available(action).ok()?;
     let (treatment, exempt_from) = round.treatment(action).ok()?;
-    let factors = round.factors(action, treatment, action.spec.prior.map(|p| p.propensity)?, None).ok()?;
+    let believed = action.spec.prior.map(|prior| prior.propensity)?;
+    let (factors, worth) = round.factors(action, treatment, believed, None).ok()?;
     let maturity = Maturity { model: None, model_weight: 0.0, n_outcomes: 0 };
-    Some(Bid::new(action, treatment, exempt_from, factors, maturity))
+    Some(Bid::new(action, treatment, exempt_from, factors, worth, maturity))
 }
 
 /// A cap or budget that counts contacts of `subject`.
-pub(super) fn counted_by<'a>(
-    policy: &'a Policy,
-    subject: &Subject<'_>,
-    question: &Question,
-) -> Option<&'a str> {
-    let direction = question.context.direction;
-    let cap = policy.caps.iter().find(|cap| cap.counts(subject, direction)).map(|cap| cap.id.as_str());
+pub(super) fn counted_by<'a>(policy: &'a Policy, subject: &Subject<'_>) -> Option<&'a str> {
+    let cap = policy.caps.iter().find(|cap| cap.counts(subject)).map(|cap| cap.id.as_str());
     let budget = || policy.budgets.iter().find(|(_, budget)| budget.selector.takes(subject));
     cap.or_else(|| budget().map(|(_, budget)| budget.id.as_str()))
 }
@@ -143,11 +139,13 @@ pub(super) fn counted_by<'a>(
 /// Contacts, the latest first, beside what the policy knows of their actions.
 pub(super) fn seen<'a>(policy: &'a Policy, contacts: &'a [PastContact]) -> Vec<Seen<'a>> {
     let seen = contacts.iter().map(|contact| {
-        let channel = contact.channel.and_then(|hash| policy.channel_by_hash.get(&hash)).map(String::as_str);
+        let channel = contact.channel.and_then(|hash| policy.channel_by_hash.get(&hash));
+        let direction = channel.and_then(|(_, direction)| *direction);
+        let channel = channel.map(|(id, _)| id.as_str());
         let action = contact.action.and_then(|hash| policy.by_hash.get(&hash)).map(|at| &policy.actions[*at]);
         let subject = match action {
-            Some(action) => Subject { channel, ..action.subject("") },
-            None => Subject { channel, ..Subject::default() },
+            Some(action) => Subject { channel, direction, ..action.itself() },
+            None => Subject { channel, direction, ..Subject::default() },
         };
         Seen { contact, subject }
     });
@@ -191,8 +189,8 @@ impl<'a, 'f> Round<'a, 'f> {
         exempt_from: Vec<Name>,
     ) -> Result<Bid<'a>, Fall> {
         let (propensity, maturity) = self.propensity(action, treatment)?;
-        let factors = self.factors(action, treatment, propensity.get(), Some(propensity))?;
-        Ok(Bid::new(action, treatment, exempt_from, factors, maturity))
+        let (factors, worth) = self.factors(action, treatment, propensity.get(), Some(propensity))?;
+        Ok(Bid::new(action, treatment, exempt_from, factors, worth, maturity))
     }
 
     /// Of the treatments that are allowed, the one whose response is worth most after its cost, the first of equals; a
@@ -203,7 +201,7 @@ impl<'a, 'f> Round<'a, 'f> {
             let found = self.consent(treatment).and_then(|()| self.limits(action, treatment));
             let found = found.and_then(|exempt_from| self.form(action, treatment, exempt_from));
             best = match (best, found) {
-                (Ok(best), Ok(found)) if found.worth() > best.worth() => Ok(found),
+                (Ok(best), Ok(found)) if found.worth > best.worth => Ok(found),
                 (Err(furthest), Err(fall)) if fall.stage > furthest.stage => Err(fall),
                 (Err(_), Ok(found)) => Ok(found),
                 (best, _) => best,
@@ -287,20 +285,19 @@ impl<'a, 'f> Round<'a, 'f> {
     }
 
     fn limits(&self, action: &CheckedAction, treatment: &CheckedTreatment) -> Result<Vec<Name>, Fall> {
-        let subject = action.subject(&treatment.channel);
+        let subject = action.subject(treatment, self.question.context.direction);
         let (policy, now) = (self.policy, self.situation.now);
-        let direction = self.question.context.direction;
         let fall = |held: Held<'_>, code| {
             Fall::at(FunnelStage::ContactPolicy, held.id.to_owned(), code).until(held.until)
         };
         if self.situation.limits_unknown
             && !action.spec.mandatory
-            && let Some(limit) = counted_by(policy, &subject, self.question)
+            && let Some(limit) = counted_by(policy, &subject)
         {
             let stage = FunnelStage::ContactPolicy;
             return Err(Fall::at(stage, limit.to_owned(), RejectionCode::LimitsUnknown));
         }
-        let capped = policy.caps.iter().filter_map(|cap| cap.holds(&subject, direction, &self.seen, now));
+        let capped = policy.caps.iter().filter_map(|cap| cap.holds(&subject, &self.seen, now));
         let capped = capped.map(|held| fall(held, RejectionCode::CapReached));
         let silenced = policy.suppressions.iter().filter_map(|rule| rule.holds(&subject, &self.seen, now));
         let silenced = silenced.map(|held| fall(held, RejectionCode::Suppressed));
@@ -331,13 +328,16 @@ impl<'a, 'f> Round<'a, 'f> {
         Ok((propensity, maturity))
     }
 
+    /// The factors of the priority, of which one that is switched off is 1, and beside them what tells an action's treatments
+    /// apart: propensity x context weight x value less the cost of delivery, whatever the priority leaves out, since less a
+    /// cost only money means anything.
     fn factors(
         &self,
         action: &CheckedAction,
         treatment: &CheckedTreatment,
         propensity: f64,
         known: Option<Probability>,
-    ) -> Result<Factors, Fall> {
+    ) -> Result<(Factors, f64), Fall> {
         let value = self
             .value(action)
             .ok_or_else(|| Fall::at(FunnelStage::Value, "value", RejectionCode::ValueUnknown))?;
@@ -360,7 +360,8 @@ impl<'a, 'f> Round<'a, 'f> {
         if (factors.priority().is_nan() || factors.priority() <= 0.0) && !action.spec.mandatory {
             return Err(Fall::at(FunnelStage::Arbitration, "priority", RejectionCode::BelowMinPriority));
         }
-        Ok(factors)
+        let weighed = propensity.get() * factors.context_weight * value - minor(treatment.cost_minor);
+        Ok((factors, weighed))
     }
 
     fn value(&self, action: &CheckedAction) -> Option<f64> {
@@ -373,7 +374,7 @@ impl<'a, 'f> Round<'a, 'f> {
     }
 
     fn context_weight(&self, action: &CheckedAction, treatment: &CheckedTreatment) -> f64 {
-        let subject = action.subject(&treatment.channel);
+        let subject = action.subject(treatment, self.question.context.direction);
         let weights = self.policy.context_weights.iter().zip(&self.weights_hold);
         let taken = weights.filter(|((selector, _, _), holds)| **holds && selector.takes(&subject));
         taken.fold(1.0, |product, ((_, _, weight), _)| product * weight)
@@ -386,6 +387,6 @@ impl<'a, 'f> Round<'a, 'f> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "amounts in minor units stay far below 2^53")]
-pub(super) const fn minor(amount: i64) -> f64 {
+const fn minor(amount: i64) -> f64 {
     amount as f64
 }

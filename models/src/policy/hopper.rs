@@ -162,7 +162,7 @@ impl Policy {
                 rules.channel.as_deref().is_none_or(|channel| *one.channel == *channel)
             };
             for treatment in action.treatments.iter().filter(fits) {
-                let subject: Subject<'_> = action.subject(&treatment.channel);
+                let subject: Subject<'_> = action.subject(treatment, Some(Direction::Outbound));
                 let drawn = |(at, (_, budget)): (usize, &(Name, Budget))| {
                     (!action.spec.mandatory && budget.selector.takes(&subject)).then_some(at)
                 };

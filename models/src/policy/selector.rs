@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::CampaignType;
+use crate::decision::Direction;
 
 /// Takes what fits everything that is given; all where nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,8 @@ pub struct Subject<'a> {
     pub issue: Option<&'a str>,
     /// The action's campaign type.
     pub campaign_type: Option<CampaignType>,
+    /// Which way it goes, as far as the channel or the caller says.
+    pub direction: Option<Direction>,
 }
 
 impl Selector {
