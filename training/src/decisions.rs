@@ -130,7 +130,7 @@ pub struct ControlCheck {
 }
 
 /// Counts that parts of a population add up to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     n_customers: u64,
     outcomes: BTreeMap<String, u64>,
@@ -142,7 +142,7 @@ pub struct Tally {
     n_offered: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct ActionTally {
     n_survived: u64,
     n_first: u64,
@@ -345,24 +345,4 @@ fn normal_above(z: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chi_squared_meets_the_tables() {
-        // Upper 5 % points of the chi-squared distribution.
-        for (value, degrees) in [(3.841, 1), (5.991, 2), (14.067, 7), (18.307, 10)] {
-            assert!((chi_squared_above(value, degrees) - 0.05).abs() < 0.003, "{degrees}");
-        }
-        assert!((normal_above(1.959_964) - 0.025).abs() < 1e-6);
-        assert!((normal_above(-1.0) - 0.841_344_75).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_group_that_takes_one_stage_alone_is_found() {
-        let fair = BTreeMap::from([(Stage::New, [10_000, 200, 0]), (Stage::Loyal, [10_000, 210, 0])]);
-        let skewed = BTreeMap::from([(Stage::New, [10_000, 300, 0]), (Stage::Loyal, [10_000, 100, 0])]);
-        assert!(control_check("policy", 0.02, &fair, 1).p_value > 0.3);
-        assert!(control_check("policy", 0.02, &skewed, 1).p_value < 1e-6);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use nextbest_models::customer::CustomerId;
 use nextbest_models::event::Event;
 use nextbest_models::project::Simulated;
 use nextbest_models::units::Timestamp;
+use nextbest_training::decisions::reach::Moments;
 use nextbest_training::decisions::{ActionReach, DecisionReport, Loss, Tally};
 use nextbest_training::event_log::EventLog;
 use nextbest_training::simulate::{self, Shop};
@@ -27,7 +28,7 @@ const N_LOSSES: usize = 3;
 pub struct Reach {
     /// Where the customers are from.
     population: &'static str,
-    /// Whether propensities are those of the project's models; else they are drawn.
+    /// Whether propensities are those of the project's models; else they are drawn, of labels and of responses.
     models: bool,
     /// Decisions: each customer at each date.
     n_decisions: u64,
@@ -87,11 +88,11 @@ fn logged(folder: &Folder, artifact: Option<&Artifact>, n_customers: u64) -> Res
     let log = EventLog::open(folder.events())?;
     let end = present(&log)?;
     let bar = progress::bar(n_customers, "deciding customers");
-    let mut tally = Tally::default();
+    let (mut tally, moments) = (Tally::default(), Moments::of(&folder.project.policy));
     'buckets: for bucket in 0..log.n_buckets() {
         for group in log.customers(bucket)? {
             let (id, events) = group?;
-            tally.add_life(&folder.project, artifact, &id, &events, end);
+            tally.add_life(&folder.project, artifact, &moments, &id, &events, end);
             bar.inc(1);
             if bar.position() >= n_customers {
                 break 'buckets;
@@ -113,13 +114,13 @@ fn simulated(
     let start: Timestamp = simulate::DEFAULT_START.parse()?;
     let options = simulate::Options::new(n_customers, shop.days, shop.seed, start).map_err(Failure::call)?;
     let (project, end) = (&folder.project, start.plus_days(shop.days));
-    let shop = Shop::new(&options, project.settings.currency);
+    let (shop, moments) = (Shop::new(&options, project.settings.currency), Moments::of(&project.policy));
     let bar = progress::bar(n_customers, "simulating customers");
     let live = |number: u64| -> Tally {
         let mut tally = Tally::default();
         if let Some(life) = shop.customer(number) {
             let own: Vec<Event> = own(&life.customer, life.entries.events);
-            tally.add_life(project, artifact, &life.customer, &own, end);
+            tally.add_life(project, artifact, &moments, &life.customer, &own, end);
         }
         bar.inc(1);
         tally
