@@ -337,6 +337,8 @@ fn offered(app: &App, explain: Explain, candidate: &Candidate, situation: &Situa
         Explain::Full => usize::MAX,
     };
     let model = app.artifact.as_ref().and_then(|artifact| artifact.propensity(&candidate.propensity_model));
+    // Of an action that it never saw the model says nothing; the prior spoke.
+    let model = model.filter(|_| candidate.maturity.model.is_some());
     let row = model.map(|model| situation.row_of(candidate, model)).unwrap_or_default();
     Offered {
         rank: candidate.rank,

@@ -99,8 +99,9 @@ impl Log {
                 let Some(rule) = app.project.settings.responses.get(&*candidate.propensity_model) else {
                     continue;
                 };
-                if let Some(succeeded) = outcome(app, rule, candidate, outcomes, now) {
-                    let expected = candidate.maturity.model.unwrap_or(candidate.factors.propensity);
+                if let Some(succeeded) = outcome(app, rule, candidate, outcomes, now)
+                    && let Some(expected) = app.project.policy.believed(&record.situation, candidate)
+                {
                     evidence.entry(candidate.action_id.clone()).or_default().add(succeeded, expected);
                 }
             }

@@ -21,6 +21,8 @@ pub enum Fault {
     None,
     /// It is refused: more than the capacity.
     Throttle,
+    /// A transaction is cancelled: another one is in the way of each of its writes. Nothing to other calls.
+    Conflict,
     /// Of a batch only the first `n` items are written, the others come back.
     Unprocessed {
         /// Items that are written.
@@ -38,6 +40,9 @@ pub enum Fault {
 
 /// Asked with the operation (`PutItem`) and the number of the call from 0.
 pub type Plan = Arc<dyn Fn(&str, usize) -> Fault + Send + Sync>;
+
+/// Of the names of errors.
+const NAMESPACE: &str = "com.amazonaws.dynamodb.v20120810";
 
 #[derive(Clone)]
 struct Proxy {
@@ -65,9 +70,11 @@ pub async fn proxy(endpoint: &str, plan: impl Fn(&str, usize) -> Fault + Send + 
 async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or("");
     let operation = target.rsplit('.').next().unwrap_or("");
+    let is_transaction = operation == "TransactWriteItems";
     let call = proxy.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     match (proxy.plan)(operation, call) {
-        Fault::None => pass(&proxy, headers, body).await,
+        Fault::Conflict if is_transaction => cancel(&body),
+        Fault::None | Fault::Conflict => pass(&proxy, headers, body).await,
         Fault::Throttle => refuse(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
         Fault::Fail => refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
         Fault::LoseAnswer => {
@@ -107,12 +114,30 @@ async fn in_part(proxy: &Proxy, headers: HeaderMap, body: &Bytes, n_written: usi
         let written = pass(proxy, headers, Bytes::from(request.to_string())).await;
         assert!(written.status().is_success(), "the part is written");
     }
-    let answer = json!({ "UnprocessedItems": unprocessed }).to_string();
-    (StatusCode::OK, [("content-type", "application/x-amz-json-1.0")], answer).into_response()
+    say(StatusCode::OK, &json!({ "UnprocessedItems": unprocessed }))
 }
 
 fn refuse(status: StatusCode, kind: &str) -> Response {
-    let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "injected" });
+    say(status, &json!({ "__type": format!("{NAMESPACE}#{kind}"), "message": "injected" }))
+}
+
+/// What DynamoDB says to a transaction each of whose items another one is writing.
+fn cancel(body: &Bytes) -> Response {
+    let request: Value = serde_json::from_slice(body).expect("JSON");
+    let n_items = request["TransactItems"].as_array().expect("items").len();
+    let codes = vec!["TransactionConflict"; n_items];
+    let reasons: Vec<Value> =
+        codes.iter().map(|code| json!({ "Code": code, "Message": "Transaction is ongoing" })).collect();
+    let message = "Transaction cancelled, please refer cancellation reasons for specific reasons";
+    let told = json!({
+        "__type": format!("{NAMESPACE}#TransactionCanceledException"),
+        "Message": format!("{message} [{}]", codes.join(", ")),
+        "CancellationReasons": reasons,
+    });
+    say(StatusCode::BAD_REQUEST, &told)
+}
+
+fn say(status: StatusCode, body: &Value) -> Response {
     (status, [("content-type", "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
