@@ -78,6 +78,9 @@ pub struct Request {
     candidate_actions: Vec<String>,
     #[serde(default)]
     excluded_actions: Vec<String>,
+    /// What a deferred decision offered, where it is activated.
+    #[serde(skip)]
+    treatments: Vec<String>,
     #[serde(default)]
     explain: Explain,
     /// Channels the customer consents to (true) or not (false), as known by the caller; silence is no objection.
@@ -104,6 +107,7 @@ impl Request {
             max_actions: question.max_actions,
             candidate_actions: question.candidate_actions,
             excluded_actions: question.excluded_actions,
+            treatments: question.treatments,
             explain: Explain::None,
             consent: question.consent,
             mode: Mode::Live,
@@ -111,9 +115,12 @@ impl Request {
         }
     }
 
-    /// The request behind `record`, for these of its actions alone, to be held at once.
+    /// The request behind `record`, for these of its actions alone, in the forms that were offered, to be held at once.
     fn to_hold(record: &record::Record, action_ids: &[String]) -> Self {
+        let offered =
+            record.decision.actions.iter().filter(|one| action_ids.iter().any(|id| *one.action_id == **id));
         Self::live(Question {
+            treatments: offered.map(|one| one.treatment_id.to_string()).collect(),
             max_actions: u32::try_from(action_ids.len()).unwrap_or(MAX_ACTIONS),
             candidate_actions: action_ids.to_vec(),
             excluded_actions: Vec::new(),

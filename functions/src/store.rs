@@ -96,12 +96,11 @@ impl Store {
     pub async fn from_env(table: &str, endpoint: Option<&str>) -> Self {
         let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
         let builder = Builder::from(&shared);
-        let endpoint = endpoint.or(shared.endpoint_url());
         let builder = match endpoint {
             Some(endpoint) => builder.endpoint_url(endpoint),
             None => builder,
         };
-        Self::new(builder, table, endpoint)
+        Self::new(builder, table, endpoint.or(shared.endpoint_url()))
     }
 
     /// A store at a local `endpoint` such as `http://127.0.0.1:8000`, with the fixed credentials such servers take.

@@ -141,3 +141,23 @@ async fn a_store_that_is_away_is_told_as_such() {
     assert_eq!(status, StatusCode::OK, "{told}");
     assert_eq!(counts(&world).await, (1, 0));
 }
+
+/// The form that was offered is the one that is asked for: another channel's room is no room for it.
+#[tokio::test]
+async fn what_is_activated_is_what_was_offered_and_only_by_the_decision_that_offered_it() {
+    let world = World::new(&budget(5)).await;
+    world.order(&["ann".to_owned()]).await;
+    let decision = world.decide(deferred("ann", 1)).await;
+    let offered = &decision["actions"][0];
+    let wish = json!({ "action_ids": [offered["action_id"], offered["action_id"]] });
+    let (status, told) = world.post(&activation(&decision), &wish).await;
+    assert_eq!((status, &told["action_ids"]), (StatusCode::OK, &json!([offered["action_id"]])), "{told}");
+    let held = world.record(&json!({ "decision_id": told["held_by"] })).await;
+    assert_eq!(held.question.treatments, [offered["treatment_id"].as_str().unwrap()]);
+    assert_eq!(*held.decision.actions[0].treatment_id, *offered["treatment_id"].as_str().unwrap());
+    assert_eq!(held.holds_for.as_deref(), decision["decision_id"].as_str());
+    let path = format!("/v1/decisions/{}/activate", told["held_by"].as_str().unwrap());
+    let (status, told) = world.post(&path, &json!({})).await;
+    assert_eq!((status, &told["code"]), (StatusCode::CONFLICT, &json!("holds_for_another")), "{told}");
+    assert_eq!(counts(&world).await, (1, 0));
+}

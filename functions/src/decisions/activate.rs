@@ -3,7 +3,7 @@
 //! A decision is a computation, a contact is an act. Activating turns what is held into contacts, in the customer's state
 //! and in the budgets; of a decision that deferred it, caps and budgets are asked now. Repeating it changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -88,6 +88,10 @@ fn chosen(record: &Record, body: &Activation) -> Result<Vec<String>, Problem> {
         let detail = "only a live decision can be activated; this one was made for comparison";
         return Err(Problem::new(StatusCode::CONFLICT, "not_live", detail));
     }
+    if let Some(deferred) = &record.holds_for {
+        let detail = format!("it only holds what {deferred} offered; activate that one");
+        return Err(Problem::new(StatusCode::CONFLICT, "holds_for_another", detail));
+    }
     let offered = || record.decision.actions.iter().map(|action| &*action.action_id);
     if body.action_ids.is_empty() {
         let nothing =
@@ -102,7 +106,9 @@ fn chosen(record: &Record, body: &Activation) -> Result<Vec<String>, Problem> {
         );
         return Err(Problem::invalid(format!("action_ids[{at}]"), detail));
     }
-    Ok(body.action_ids.clone())
+    // In one order and each once, so that the same wish is the same decision.
+    let wished: BTreeSet<&String> = body.action_ids.iter().collect();
+    Ok(wished.into_iter().cloned().collect())
 }
 
 /// Of a deferred decision: caps and budgets are asked now, by deciding among those of `action_ids` that are neither made nor

@@ -118,6 +118,7 @@ impl Asked<'_> {
             decision,
             reservations,
             deferred: request.defer_activation,
+            holds_for: (self.hold_as != self.decision_id).then(|| self.hold_as.to_owned()),
             snapshot_id: self.terms.listing.map(|(snapshot_id, _)| snapshot_id.to_owned()),
         }
     }
@@ -222,6 +223,7 @@ fn question(request: &Request) -> Question {
         max_actions: request.max_actions,
         candidate_actions: request.candidate_actions.clone(),
         excluded_actions: request.excluded_actions.clone(),
+        treatments: request.treatments.clone(),
         consent: request.consent.clone(),
     }
 }

@@ -45,6 +45,9 @@ pub struct Record {
     /// Whether contacts are held only once the caller says that it goes ahead.
     #[serde(default)]
     pub deferred: bool,
+    /// The deferred decision for which this one asked caps and budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_for: Option<String>,
     /// The overnight list that it stands on, if it was made for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,

@@ -5,8 +5,9 @@
 //! all who wait go on as one call, as the commits of a database share a flush. Nobody waits for company: who meets no
 //! other calls as ever. A store that is far away gets none of this: there a wait costs more than a call.
 //!
-//! Nobody depends on another. A caller who gives up passes the turn on; whoever has waited [`PATIENCE`], or got nothing out
-//! of a shared call (it failed, or left theirs out), calls alone and sees the error themselves.
+//! Nobody depends on another. A caller who gives up passes the turn on; nobody waits longer than [`PATIENCE`] for a call to
+//! begin, and who got nothing out of a shared call (it failed, or left theirs out) calls alone and sees the error
+//! themselves. Who is part of a call waits for its end, so that what it writes never lands behind a later write of theirs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use super::CALL_LIMIT;
+use crate::clock::Stopwatch;
 
 /// Longest that a caller waits for others: some ten calls on loopback.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -39,11 +43,15 @@ pub(super) struct Batcher<B: Batch> {
 }
 
 struct Queue<B: Batch> {
-    under_way: bool,
+    /// Since when a call is.
+    under_way: Option<Stopwatch>,
+    /// Callers so far, by whose number one that leaves is found.
+    n_callers: u64,
     waiting: VecDeque<Waiting<B>>,
 }
 
 struct Waiting<B: Batch> {
+    number: u64,
     ask: B::Ask,
     reply: oneshot::Sender<Passage<B>>,
 }
@@ -65,26 +73,42 @@ impl<B: Batch> Batcher<B> {
     }
 
     fn patient(batch: B, patience: Duration) -> Arc<Self> {
-        let queue = Queue { under_way: false, waiting: VecDeque::new() };
+        let queue = Queue { under_way: None, n_callers: 0, waiting: VecDeque::new() };
         Arc::new(Self { batch, patience, queue: Mutex::new(queue) })
     }
 
     /// Waits while another call is under way; `ask` is what a shared one asks.
     pub(super) async fn join(self: &Arc<Self>, ask: B::Ask) -> Passage<B> {
-        let told = {
+        let (number, mut told) = {
             let mut queue = self.queue();
-            if !queue.under_way {
-                queue.under_way = true;
-                return Passage::Alone(Some(Turn(Arc::clone(self))));
+            match &queue.under_way {
+                None => {
+                    queue.under_way = Some(Stopwatch::start());
+                    return Passage::Alone(Some(Turn(Arc::clone(self))));
+                }
+                // A call that takes so long holds nobody up.
+                Some(since) if since.elapsed() > self.patience => return Passage::Alone(None),
+                Some(_) => {}
             }
             let (reply, told) = oneshot::channel();
-            queue.waiting.push_back(Waiting { ask, reply });
-            told
+            let number = queue.n_callers;
+            queue.n_callers += 1;
+            queue.waiting.push_back(Waiting { number, ask, reply });
+            (number, told)
         };
-        match tokio::time::timeout(self.patience, told).await {
-            Ok(Ok(passage)) => passage,
-            Ok(Err(_)) | Err(_) => Passage::Alone(None),
-        }
+        let passage = match tokio::time::timeout(self.patience, &mut told).await {
+            Ok(passage) => passage,
+            Err(_) if self.leave(number) => return Passage::Alone(None),
+            Err(_) => told.await,
+        };
+        passage.unwrap_or(Passage::Alone(None))
+    }
+
+    /// Takes a caller out of those who wait; whether it was still among them.
+    fn leave(&self, number: u64) -> bool {
+        let mut queue = self.queue();
+        let place = queue.waiting.iter().position(|waiting| waiting.number == number);
+        place.is_some_and(|place| queue.waiting.remove(place).is_some())
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<B>> {
@@ -97,7 +121,7 @@ impl<B: Batch> Batcher<B> {
         let mut queue = self.queue();
         queue.waiting.retain(|waiting| !waiting.reply.is_closed());
         let n_callers = queue.waiting.len().min(B::MOST);
-        queue.under_way = n_callers > 0;
+        queue.under_way = (n_callers > 0).then(Stopwatch::start);
         queue.waiting.drain(..n_callers).collect()
     }
 }
@@ -106,7 +130,7 @@ impl<B: Batch> Turn<B> {
     /// Calls for all of `callers`.
     async fn call(self, callers: Vec<Waiting<B>>) {
         let (asks, replies): (Vec<_>, Vec<_>) = callers.into_iter().map(|one| (one.ask, one.reply)).unzip();
-        let told = self.0.batch.call(asks).await;
+        let told = tokio::time::timeout(CALL_LIMIT, self.0.batch.call(asks)).await.unwrap_or_default();
         for (told, reply) in told.into_iter().zip(replies) {
             if let Some(told) = told {
                 // Who gave up meanwhile needs no answer.
@@ -147,6 +171,7 @@ mod tests {
     struct Doubling {
         n_callers: Mutex<Vec<usize>>,
         broken: AtomicBool,
+        slow: AtomicBool,
     }
 
     impl Batch for Arc<Doubling> {
@@ -157,10 +182,16 @@ mod tests {
         async fn call(&self, asks: Vec<u32>) -> Vec<Option<u32>> {
             self.n_callers.lock().unwrap().push(asks.len());
             tokio::task::yield_now().await;
+            if self.slow.load(Ordering::SeqCst) {
+                tokio::time::sleep(2 * SHORT).await;
+            }
             let doubled = asks.iter().map(|ask| (*ask != 13).then_some(2 * ask));
             if self.broken.load(Ordering::SeqCst) { Vec::new() } else { doubled.collect() }
         }
     }
+
+    /// A patience that ends within a test.
+    const SHORT: Duration = Duration::from_millis(500);
 
     type Doubler = Arc<Batcher<Arc<Doubling>>>;
 
@@ -189,7 +220,7 @@ mod tests {
 
     fn is_over(doubler: &Doubler) -> bool {
         let queue = doubler.queue();
-        !queue.under_way && queue.waiting.is_empty()
+        queue.under_way.is_none() && queue.waiting.is_empty()
     }
 
     #[tokio::test]
@@ -261,9 +292,26 @@ mod tests {
     async fn nobody_waits_for_ever() {
         let hasty = Batcher::patient(Arc::new(Doubling::default()), Duration::from_millis(1));
         let Passage::Alone(Some(turn)) = hasty.join(0).await else { panic!("nobody else is there") };
-        assert!(matches!(hasty.join(1).await, Passage::Alone(None)));
+        for number in 1..3 {
+            assert!(matches!(hasty.join(number).await, Passage::Alone(None)));
+            assert!(hasty.queue().waiting.is_empty());
+        }
         drop(turn);
         assert!(is_over(&hasty));
+    }
+
+    /// Else a write that is given up and made alone could be undone by itself.
+    #[tokio::test]
+    async fn who_is_part_of_a_call_waits_for_its_end() {
+        let doubling = Arc::new(Doubling::default());
+        doubling.slow.store(true, Ordering::SeqCst);
+        let doubler = Batcher::patient(Arc::clone(&doubling), SHORT);
+        let (turn, callers) = waiting(&doubler, &[1, 2]).await;
+        drop(turn);
+        for caller in callers {
+            assert!(matches!(caller.await.unwrap(), Passage::Told(2 | 4)));
+        }
+        assert_eq!(*doubling.n_callers.lock().unwrap(), [2]);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

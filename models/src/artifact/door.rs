@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::layout::{self, SectionKind};
 use super::{ArtifactError, Metadata, ModelMetadata, builder, golden, lifetime};
+use crate::policy::response::{N_CODES, OFFER_COLUMNS};
 use crate::pricing::DemandModel;
 use crate::propensity::blend::Member;
 use crate::propensity::calibration::Calibration;
@@ -23,6 +24,16 @@ pub(super) fn read_metadata(bytes: &Bytes, sections: &[layout::Section]) -> Resu
             || table.fingerprint() != metadata.schema_fingerprint)
     {
         return Err(ArtifactError::Metadata("the table's columns are not the models' features".to_owned()));
+    }
+    let columns = |model: &ModelMetadata| model.response.as_ref().map(|response| response.n_columns);
+    for model in &metadata.models {
+        if let Some(found) = columns(model).filter(|n| !(N_CODES..=OFFER_COLUMNS.len()).contains(n)) {
+            let message = format!(
+                "it reads {found} columns of an offer, this version makes {N_CODES} to {}",
+                OFFER_COLUMNS.len()
+            );
+            return Err(ArtifactError::Model { model: model.name.clone(), message });
+        }
     }
     Ok(metadata)
 }

@@ -96,7 +96,9 @@ impl Names {
         numbers.push(f64::from(situation.now.day().since(situation.standing.since)));
         numbers.push(situation.days_since_contact());
         numbers.push(situation.n_ignored());
-        numbers.push(situation.lifetime_value_minor.map_or(f64::NAN, minor));
+        // The model control is decided without what models say of this customer.
+        let lifetime_value = situation.lifetime_value_minor.filter(|_| !situation.control.model);
+        numbers.push(lifetime_value.map_or(f64::NAN, minor));
         numbers.push(self.margin.unwrap_or(f64::NAN));
         let mut flags = vec![Some(situation.known)];
         flags.extend(self.channels.iter().map(|channel| situation.consent_to(channel, question)));

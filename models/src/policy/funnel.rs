@@ -259,7 +259,11 @@ impl<'a, 'f> Round<'a, 'f> {
     /// The treatments for the channel and the direction that were asked for.
     fn fitting<'b>(&self, action: &'b CheckedAction) -> impl Iterator<Item = &'b CheckedTreatment> {
         let context = &self.question.context;
+        let asked = &self.question.treatments;
         let fits = |treatment: &&CheckedTreatment| {
+            if !asked.is_empty() && !asked.iter().any(|id| **id == *treatment.id) {
+                return false;
+            }
             let fits_channel =
                 context.channel.as_deref().is_none_or(|channel| *treatment.channel == *channel);
             fits_channel && context.direction.zip(treatment.direction).is_none_or(|(asked, of)| asked == of)

@@ -32,6 +32,9 @@ pub struct Question {
     pub candidate_actions: Vec<String>,
     /// Not these.
     pub excluded_actions: Vec<String>,
+    /// Only in these forms; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub treatments: Vec<String>,
     /// Consent by channel, as the caller knows it at this moment; it goes before what the customer's state says.
     pub consent: BTreeMap<String, bool>,
 }
