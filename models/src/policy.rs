@@ -140,6 +140,11 @@ impl CheckedAction {
         }
     }
 
+    /// Its rules, of all steps.
+    fn rules(&self) -> impl Iterator<Item = &CheckedRule> {
+        self.eligibility.iter().chain(&self.applicability).chain(&self.suitability)
+    }
+
     /// Whether it reaches those who objected or are held out.
     fn is_service(&self) -> bool {
         self.spec.mandatory || self.spec.campaign_type == crate::action::CampaignType::Service
@@ -204,8 +209,7 @@ impl Policy {
     pub fn texts_asked_of(&self, name: &str) -> BTreeSet<&str> {
         let mut asked: BTreeSet<&str> = BTreeSet::new();
         for action in &self.actions {
-            let rules = action.eligibility.iter().chain(&action.applicability).chain(&action.suitability);
-            asked.extend(rules.flat_map(|checked| checked.rule.texts_asked_of(name)));
+            asked.extend(action.rules().flat_map(|checked| checked.rule.texts_asked_of(name)));
             if let CheckedValue::Formula(formula) = &action.value {
                 asked.extend(formula.texts_asked_of(name));
             }

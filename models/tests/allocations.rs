@@ -73,7 +73,8 @@ fn a_decision_takes_few_allocations_however_long_the_history() {
         allocation_counter::measure(whole).count_total
     };
     let (short, long) = (allocations(&customer(&project, 4)), allocations(&customer(&project, 64)));
-    // Ten actions in twenty-four forms. A vector that is not sized beforehand doubles: four times from 4 to 64.
-    assert!(short <= 60, "{short}");
-    assert!(long <= short + 3 * 4, "{long} instead of {short}");
+    // 41 were counted, and a few are left to a library that changes its mind. Vectors that are not sized beforehand grow by
+    // doubling; of those only one holds the history, and doubles four times from 4 to 64.
+    assert!(short <= 45, "{short}");
+    assert!(long <= short + 4, "{long} instead of {short}");
 }

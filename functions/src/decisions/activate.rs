@@ -112,7 +112,8 @@ fn chosen(record: &Record, body: &Activation) -> Result<Vec<String>, Problem> {
 }
 
 /// Of a deferred decision: caps and budgets are asked now, by deciding among those of `action_ids` that are neither made nor
-/// held yet, as often as others come first; the id of that decision. What is refused leaves no trace, so that asking later may have another answer.
+/// held yet, as often as others come first; the id of that decision. What is refused leaves no trace, so that asking later may
+/// have another answer.
 async fn hold_now(
     app: &App,
     record: &Record,
@@ -121,7 +122,7 @@ async fn hold_now(
     now: Timestamp,
 ) -> Result<Option<String>, Problem> {
     let mut exhausted = BTreeMap::new();
-    for _ in 0..MAX_ROUNDS {
+    for round in 0..MAX_ROUNDS {
         let stored = app.store.customer(subject, &app.project.schema).await?;
         let known = Known::fresh(stored, subject, app);
         let open = |id: &&String| !is_settled(&known.stored, &record.decision_id, id, now);
@@ -142,7 +143,7 @@ async fn hold_now(
             since: Stopwatch::start(),
             terms: Terms::live(app),
         };
-        let mut situation = known.situation(app, &decision_id, now);
+        let mut situation = known.situation(app, asked.seed(round), now);
         situation.exhausted.append(&mut exhausted);
         let held = asked.record(&known, situation);
         if let Some(missing) = open.iter().find(|id| !offers(&held.decision, id)) {

@@ -29,7 +29,7 @@ impl Asked<'_> {
     /// Decides, and holds what is offered. An error leaves nothing held that does not expire by itself.
     pub(crate) async fn hold(&self) -> Result<Held, StoreError> {
         let mut exhausted = BTreeMap::new();
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let stored = self.app.store.customer(self.subject, &self.app.project.schema).await?;
             let known = Known::fresh(stored, self.subject, self.app);
             if known.stored.reservations.iter().any(|held| held.decision_id == self.decision_id) {
@@ -38,7 +38,7 @@ impl Asked<'_> {
             if let Some(fallen) = already_listed(&known.stored, self.action_id(), self.now) {
                 return Ok(Held::Fell(fallen));
             }
-            let mut situation = known.situation(self.app, self.decision_id, self.now);
+            let mut situation = known.situation(self.app, self.seed(round), self.now);
             situation.exhausted.append(&mut exhausted);
             let record = self.record(&known, situation);
             if record.decision.actions.is_empty() {

@@ -58,6 +58,11 @@ pub(super) struct Kept {
 }
 
 impl Asked<'_> {
+    /// Of one round's draws.
+    pub(super) fn seed(&self, round: u32) -> Seed {
+        Seed(stable_hash(&format!("{}#{round}", self.decision_id)))
+    }
+
     /// What is left of the deadline.
     fn left(&self) -> Duration {
         self.app.deadline.saturating_sub(self.since.elapsed())
@@ -67,17 +72,17 @@ impl Asked<'_> {
     pub(super) async fn decide(&self) -> Result<Kept, Problem> {
         // A part of the time is for the answer that is given when the store does not come back.
         let mut known = Known::load(self.app, self.subject, self.left() / 2).await?;
-        let mut situation = known.situation(self.app, self.decision_id, self.now);
+        let mut situation = known.situation(self.app, self.seed(0), self.now);
         for round in 0..MAX_ROUNDS {
             // A draw that led to where others came first says something of the next one: each round has its own.
-            situation.seed = seed(self.decision_id, round);
+            situation.seed = self.seed(round);
             let record = self.record(&known, situation.clone());
             match tokio::time::timeout(self.left(), self.keep(&record, &known)).await {
                 Ok(Ok(Committed::Done)) => return Ok(Kept { record, known }),
                 Ok(Ok(Committed::CustomerChanged)) => {
                     known = Known::load(self.app, self.subject, self.left() / 2).await?;
                     let exhausted = situation.exhausted;
-                    situation = known.situation(self.app, self.decision_id, self.now);
+                    situation = known.situation(self.app, self.seed(round), self.now);
                     situation.exhausted.extend(exhausted);
                 }
                 Ok(Ok(Committed::BudgetSpent(draw))) => self.spent(&draw, &mut situation).await,
@@ -88,7 +93,7 @@ impl Asked<'_> {
                 Err(_) => return Ok(self.without_store(record, known).await),
             }
         }
-        situation.seed = seed(self.decision_id, MAX_ROUNDS);
+        situation.seed = self.seed(MAX_ROUNDS);
         let record = self.record(&known, situation);
         Ok(self.without_store(record, known).await)
     }
@@ -188,18 +193,13 @@ impl Asked<'_> {
         let mut record = record;
         if !record.reservations.is_empty() {
             known.fresh = false;
-            let seed = seed(self.decision_id, MAX_ROUNDS + 1);
+            let seed = self.seed(MAX_ROUNDS + 1);
             let situation = Situation { limits_unknown: true, seed, ..record.situation };
             record = self.record(&known, situation);
         }
         record.degraded.push("not_logged".to_owned());
         Kept { record, known }
     }
-}
-
-/// The seed of one round's draws.
-fn seed(decision_id: &str, round: u32) -> Seed {
-    Seed(stable_hash(&format!("{decision_id}#{round}")))
 }
 
 /// What `reservations` take of budgets, summed where several draw on the same.

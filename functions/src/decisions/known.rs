@@ -63,9 +63,8 @@ impl Known {
         Self { stored, known, fresh: true, degraded: Vec::new() }
     }
 
-    /// The situation at `now`; `decision_id` seeds the exploration.
-    pub(crate) fn situation(&self, app: &App, decision_id: &str, now: Timestamp) -> Situation {
-        let seed = Seed(nextbest_models::customer::stable_hash(decision_id));
+    /// The situation at `now`; `seed` is that of the exploration.
+    pub(crate) fn situation(&self, app: &App, seed: Seed, now: Timestamp) -> Situation {
         let situation = situation(app, &self.stored, self.known, now, seed);
         Situation { limits_unknown: !self.fresh, ..situation }
     }

@@ -83,7 +83,11 @@ fn number(value: i64) -> AttributeValue {
 }
 
 fn place(draw: &Draw) -> Attributes {
-    key(&format!("budget#{}", draw.budget_id), &draw.period.to_string())
+    key(&partition(draw), &draw.period.to_string())
+}
+
+fn partition(draw: &Draw) -> String {
+    format!("budget#{}", draw.budget_id)
 }
 
 /// The write that takes it, held until `expires_at`, if the limit leaves room for it.
@@ -204,9 +208,7 @@ impl Taking {
 impl Store {
     /// Where the budget of `draw` stands; nothing was drawn where there is no item.
     pub async fn budget(&self, draw: &Draw) -> Result<BudgetState, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(place(draw))).send().await;
-        let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
+        let item = self.read(&partition(draw), &draw.period.to_string()).await?;
         item.as_ref().map_or(Ok(BudgetState::default()), read)
     }
 

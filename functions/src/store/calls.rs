@@ -46,46 +46,32 @@ impl std::fmt::Debug for Together {
 impl Store {
     /// Reads one item, as it is now.
     pub(super) async fn read(&self, pk: &str, sk: &str) -> Result<Option<Attributes>, StoreError> {
-        let mut turn = None;
-        if let Some(together) = &self.together {
-            let keys = (pk.to_owned(), sk.to_owned());
-            match together.reads.join(vec![keys.clone()]).await {
-                Passage::Told(mut found) => return Ok(found.remove(&keys)),
-                Passage::Alone(alone) => turn = alone,
-            }
-        }
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = request.set_key(Some(key(pk, sk))).send().await;
-        drop(turn);
-        Ok(answer.map_err(|error| self.named("GetItem", &error))?.item)
+        let keys = (pk.to_owned(), sk.to_owned());
+        let alone = async {
+            let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+            let answer = request.set_key(Some(key(pk, sk))).send().await;
+            let item = answer.map_err(|error| self.named("GetItem", &error))?.item;
+            Ok(item.into_iter().map(|item| (keys.clone(), item)).collect())
+        };
+        let reads = self.together.as_ref().map(|together| &together.reads);
+        let mut found: Found = shared(reads, || vec![keys.clone()], alone).await?;
+        Ok(found.remove(&keys))
     }
 
     /// Reads several items, each as it is now.
     pub(super) async fn read_all(&self, keys: Vec<Keys>) -> Result<Found, StoreError> {
-        let mut turn = None;
-        if let Some(together) = &self.together {
-            match together.reads.join(keys.clone()).await {
-                Passage::Told(found) => return Ok(found),
-                Passage::Alone(alone) => turn = alone,
-            }
-        }
-        let found = self.batch_get(&keys).await;
-        drop(turn);
-        found
+        let reads = self.together.as_ref().map(|together| &together.reads);
+        shared(reads, || keys.clone(), self.batch_get(&keys)).await
     }
 
     /// Writes an item, replacing what is there.
     pub(super) async fn put(&self, item: Attributes) -> Result<(), StoreError> {
-        let mut turn = None;
-        if let Some(together) = &self.together {
-            match together.writes.join(item.clone()).await {
-                Passage::Told(()) => return Ok(()),
-                Passage::Alone(alone) => turn = alone,
-            }
-        }
-        let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
-        drop(turn);
-        sent.map(|_| ()).map_err(|error| self.named("PutItem", &error))
+        let alone = async {
+            let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
+            request.send().await.map(|_| ()).map_err(|error| self.named("PutItem", &error))
+        };
+        let writes = self.together.as_ref().map(|together| &together.writes);
+        shared(writes, || item.clone(), alone).await
     }
 
     async fn batch_get(&self, keys: &[Keys]) -> Result<Found, StoreError> {
@@ -114,6 +100,19 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+/// What is told by a call that is shared where there is `batcher`, and asks `ask` of it; else by a call `alone`.
+async fn shared<B: Batch, E>(
+    batcher: Option<&Arc<Batcher<B>>>,
+    ask: impl FnOnce() -> B::Ask,
+    alone: impl Future<Output = Result<B::Told, E>>,
+) -> Result<B::Told, E> {
+    let Some(batcher) = batcher else { return alone.await };
+    match batcher.join(ask()).await {
+        Passage::Told(told) => Ok(told),
+        Passage::Alone(_turn) => alone.await,
     }
 }
 

@@ -220,16 +220,14 @@ fn names_fact(actions: &[CheckedAction], weights: &[(Selector, Rule, f64)], name
             CheckedValue::Formula(formula) => formula.names().any(|used| used == name),
             CheckedValue::FixedMinor(_) | CheckedValue::ShareOfRecentValue(_) => false,
         };
-        let mut rules = action.eligibility.iter().chain(&action.applicability).chain(&action.suitability);
-        in_value || rules.any(|checked| in_rule(&checked.rule))
+        in_value || action.rules().any(|checked| in_rule(&checked.rule))
     };
     actions.iter().any(in_action) || weights.iter().any(|(_, rule, _)| in_rule(rule))
 }
 
 /// The warning that the rules of `action` cannot hold together.
 fn contradictory(action: &CheckedAction) -> Option<String> {
-    let rules = action.eligibility.iter().chain(&action.applicability).chain(&action.suitability);
-    let rules: Vec<&Rule> = rules.map(|checked| &checked.rule).collect();
+    let rules: Vec<&Rule> = action.rules().map(|checked| &checked.rule).collect();
     let why = contradiction(&rules)?;
     Some(format!("action {:?} reaches nobody: {why}", action.spec.id))
 }
@@ -413,6 +411,5 @@ limit!(Budget, "budget");
 
 /// Whether every rule of `action` holds, for examples.
 fn lets_through(action: &CheckedAction, facts: &super::expression::Facts<'_>) -> bool {
-    let rules = action.eligibility.iter().chain(&action.applicability).chain(&action.suitability);
-    rules.into_iter().all(|checked| checked.rule.holds(facts) == Truth::Yes)
+    action.rules().all(|checked| checked.rule.holds(facts) == Truth::Yes)
 }

@@ -1,26 +1,9 @@
 //! `nextbest report decisions` over a small simulated shop: nobody is counted twice or left out, and the page, the table
 //! and the JSON tell the same.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-use std::path::Path;
-use std::process::{Command, Output};
-
 use serde_json::Value;
 
-fn nextbest(words: &[&str], place: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_nextbest")).args(words).current_dir(place).output().unwrap()
-}
-
-fn told(words: &[&str], place: &Path) -> String {
-    let output = nextbest(words, place);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
-}
+use super::{nextbest, number, told};
 
 fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))

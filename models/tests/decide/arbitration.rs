@@ -1,57 +1,19 @@
 //! Arbitration: who comes first by which factor, who is worth too little, in which form an action is offered, and that
 //! the probabilities that are logged are those of the draw.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::collections::BTreeMap;
 
 use nextbest_models::decision::{Candidate, Decision, FunnelStage, Name, RejectionCode};
-use nextbest_models::lifecycle::{Cause, ContactState, Stage, Standing};
-use nextbest_models::policy::control::Assignment;
-use nextbest_models::policy::file::PolicyFile;
 use nextbest_models::policy::{Policy, Question, Situation, decide};
 use nextbest_models::posterior::Evidence;
-use nextbest_models::units::{Probability, Seed, Timestamp};
+use nextbest_models::units::Seed;
 
-fn policy(text: &str) -> Policy {
-    let file: PolicyFile = toml::from_str(text).unwrap();
-    Policy::new(file, &[], &["accepted".to_owned()], &[]).unwrap()
-}
-
-fn p(value: f64) -> Probability {
-    Probability::new(value).unwrap()
-}
+use super::{p, policy};
 
 /// An active customer, of whom a response model says `offers`: one for each treatment in the order of the policy.
 fn situation(offers: &[f64]) -> Situation {
-    let now: Timestamp = "2026-06-15T12:00:00Z".parse().unwrap();
-    Situation {
-        now,
-        seed: Seed(7),
-        known: true,
-        standing: Standing {
-            stage: Stage::Active,
-            since: now.day().plus(-20),
-            cause: Cause::CountThreshold,
-            contact: ContactState::Listening,
-        },
-        features: Vec::new(),
-        scores: Vec::new(),
-        base_rates: Vec::new(),
-        offers: offers.iter().map(|offer| Some(p(*offer))).collect(),
-        n_learned: Vec::new(),
-        response_rates: vec![Some(p(0.05))],
-        recent_value_minor: 10_000,
-        purchase_summary: None,
-        lifetime_value_minor: None,
-        contacts: Vec::new(),
-        consent: Default::default(),
-        objected: false,
-        control: Assignment::default(),
-        evidence: Default::default(),
-        exhausted: Default::default(),
-        limits_unknown: false,
-    }
+    let offers = offers.iter().map(|offer| Some(p(*offer))).collect();
+    Situation { offers, ..super::situation() }
 }
 
 fn question() -> Question {

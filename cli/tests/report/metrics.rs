@@ -1,28 +1,16 @@
 //! `nextbest report metrics` over a small simulated shop: what it tells and writes, what it refuses, and the commands of
 //! docs/metrics.md.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-fn nextbest(words: &[&str], place: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nextbest"));
-    command.args(words).current_dir(place).output().unwrap()
-}
-
-fn told(words: &[&str], place: &Path) -> String {
-    let output = nextbest(words, place);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use super::{nextbest, told};
 
 /// Every command of the page is run in an empty folder, and what stands below it there is what it answers.
 #[test]
 fn every_command_of_the_documentation_answers_as_shown() {
-    let text = include_str!("../../docs/metrics.md");
+    let text = include_str!("../../../docs/metrics.md");
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let (block, rest) = text.split_once("```sh\n").unwrap().1.split_once("\n```\n").unwrap();
